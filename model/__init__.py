@@ -1,0 +1,1 @@
+"""Tensors and pictures; knows nothing of HTTP."""

@@ -1,0 +1,195 @@
+"""The style transformer: convolutions that all styles share, and the layout of a style code."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.normalization import ConditionalInstanceNorm
+
+SIDE_MULTIPLE = 4  # two stride-2 convolutions
+MIN_SIDE = 16  # reflection padding of the 9x9 layers needs 5 px; 16 leaves 4x4 maps to measure
+LOGIT_MARGIN = 1 / 512  # half a level of 255: black and white stay finite under the logit
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Dimensions of a `StyleNetwork`; stored in its weight file.
+
+    Parameters
+    ----------
+    channels
+        Width after the first convolution; it doubles at each of the two strided ones.
+    residual_blocks
+        Number of residual blocks between contraction and expansion.
+    eps
+        Added to every variance.
+    """
+
+    channels: int = 32
+    residual_blocks: int = 5
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise ValueError(f"channels is {self.channels}, but must be at least 1")
+        if self.residual_blocks < 0:
+            raise ValueError(f"residual_blocks is {self.residual_blocks}, but must be 0 or more")
+        if not self.eps > 0:
+            raise ValueError(f"eps is {self.eps}, but must be above 0")
+
+    @property
+    def norm_channels(self) -> tuple[int, ...]:
+        """Channels of every normalization layer, in network order."""
+        c = self.channels
+        return (c, 2 * c, 4 * c, *[4 * c] * (2 * self.residual_blocks), 2 * c, c, 3)
+
+    @property
+    def code_size(self) -> int:
+        """P, how many numbers make a style: every layer's gamma, then every layer's beta."""
+        return 2 * sum(self.norm_channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a weight file's metadata."""
+        return asdict(self)
+
+
+class ConvNorm(nn.Module):
+    """Reflection padding, a convolution without bias, conditional instance normalization."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, eps: float
+    ) -> None:
+        super().__init__()
+        self.padding = kernel_size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, bias=False)
+        self.norm = ConditionalInstanceNorm(out_channels, eps)
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """(N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+        x = F.pad(x, [self.padding] * 4, mode="reflect")
+        return self.norm(self.conv(x), gamma, beta)  # type: ignore[no-any-return]
+
+
+class StyleNetwork(nn.Module):
+    """One feed-forward network for many styles (the paper, table 1).
+
+    It departs from the paper's table in one place: the residual sum has no ReLU after it, as in
+    the authors' own implementation.
+
+    Parameters
+    ----------
+    config
+        The dimensions.
+    """
+
+    def __init__(self, config: NetworkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NetworkConfig()
+        c, eps = self.config.channels, self.config.eps
+        self.contract = nn.ModuleList(
+            [
+                ConvNorm(3, c, 9, 1, eps),
+                ConvNorm(c, 2 * c, 3, 2, eps),
+                ConvNorm(2 * c, 4 * c, 3, 2, eps),
+            ]
+        )
+        self.residual = nn.ModuleList(
+            ConvNorm(4 * c, 4 * c, 3, 1, eps) for _ in range(2 * self.config.residual_blocks)
+        )
+        self.expand = nn.ModuleList(
+            [ConvNorm(4 * c, 2 * c, 3, 1, eps), ConvNorm(2 * c, c, 3, 1, eps)]
+        )
+        self.output = ConvNorm(c, 3, 9, 1, eps)
+
+    def split_codes(self, codes: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Style codes (N, P) to one (gamma, beta) pair per layer, each (N, C)."""
+        channels = list(self.config.norm_channels)
+        gammas, betas = codes.chunk(2, dim=1)
+        return list(zip(gammas.split(channels, 1), betas.split(channels, 1), strict=True))
+
+    def forward(self, pictures: Tensor, codes: Tensor) -> Tensor:
+        """Stylize a batch in which every picture has its own style.
+
+        Parameters
+        ----------
+        pictures
+            (N, 3, H, W), sRGB in [0, 1], H and W of any size from 1 px.
+        codes
+            (N, P), one style code per picture.
+
+        Returns
+        -------
+        Tensor
+            (N, 3, H, W) in (0, 1).
+        """
+        height, width = pictures.shape[-2:]
+        right = aligned_side(width) - width
+        bottom = aligned_side(height) - height
+        if right or bottom:
+            # Replication works from one pixel up, where reflection does not.
+            pictures = F.pad(pictures, [0, right, 0, bottom], mode="replicate")
+        return self.stylize_aligned(pictures, codes)[..., :height, :width]
+
+    def stylize_aligned(self, pictures: Tensor, codes: Tensor) -> Tensor:
+        """`forward` for sides that are multiples of 4 and at least 16: no padding, no crop."""
+        pairs = iter(self.split_codes(codes))
+        x = pictures  # (N, 3, H, W)
+        for layer in self.contract:
+            x = F.relu(layer(x, *next(pairs)))  # ends at (N, 4C, H/4, W/4)
+        for first, second in zip(self.residual[::2], self.residual[1::2], strict=True):
+            x = x + second(F.relu(first(x, *next(pairs))), *next(pairs))
+        for layer in self.expand:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")  # ends at (N, C, H, W)
+            x = F.relu(layer(x, *next(pairs)))
+        return torch.sigmoid(self.output(x, *next(pairs)).float())
+
+
+def aligned_side(side: int) -> int:
+    """The side in px that the network works at: a multiple of 4, at least 16."""
+    return max(MIN_SIDE, -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE)
+
+
+def default_codes(config: NetworkConfig, styles: int) -> Tensor:
+    """Style codes (S, P) of gamma = 1 and beta = 0: plain instance normalization."""
+    half = config.code_size // 2
+    return torch.cat([torch.ones(styles, half), torch.zeros(styles, half)], dim=1)
+
+
+def anchor_original(
+    codes: Tensor, pictures: Tensor, original_share: Tensor, config: NetworkConfig
+) -> Tensor:
+    """Give the share of ``original`` in each code its picture's own colours.
+
+    The output layer's normalization removes a photo's mean and contrast. For its share of a blend
+    ``original`` therefore adds, to the output layer's gamma and beta, the spread and mean of the
+    photo under the logit, per colour channel. The network itself knows nothing of it.
+
+    Parameters
+    ----------
+    codes
+        (N, P), blended codes.
+    pictures
+        (N, 3, H, W) in [0, 1].
+    original_share
+        (N,), the weight of ``original`` in each blend, in [0, 1].
+    config
+        The network's dimensions.
+
+    Returns
+    -------
+    Tensor
+        (N, P), a new tensor; where the share is 0 the code is unchanged.
+    """
+    logits = pictures.float().clamp(LOGIT_MARGIN, 1 - LOGIT_MARGIN).logit()
+    spread = logits.std(dim=(2, 3), correction=0)  # (N, 3)
+    mean = logits.mean(dim=(2, 3))  # (N, 3)
+    share = original_share[:, None]  # (N, 1)
+    half = config.code_size // 2
+    gamma, beta = codes[:, :half], codes[:, half:]
+    return torch.cat(
+        [gamma[:, :-3], gamma[:, -3:] + share * spread, beta[:, :-3], beta[:, -3:] + share * mean],
+        dim=1,
+    )

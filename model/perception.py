@@ -1,0 +1,135 @@
+"""Loss networks: frozen feature extractors whose distances stand in for what people see."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import vgg19
+
+Pooling = Literal["average", "max"]
+
+# Index of each activation in torchvision's vgg19().features.
+VGG19_LAYERS = {
+    "relu1_1": 1,
+    "relu1_2": 3,
+    "relu2_1": 6,
+    "relu2_2": 8,
+    "relu3_1": 11,
+    "relu3_2": 13,
+    "relu3_3": 15,
+    "relu3_4": 17,
+    "relu4_1": 20,
+    "relu4_2": 22,
+    "relu4_3": 24,
+    "relu4_4": 26,
+}
+
+
+class VGG19Features(nn.Module):
+    """Activations of VGG-19 (Simonyan & Zisserman 2014), frozen.
+
+    The weights take RGB in [0, 1] that is normalized with the ImageNet mean and spread. They are
+    random here; `load_vgg19` brings the trained ones.
+
+    Parameters
+    ----------
+    layers
+        Names of the activations, shallow to deep, as in `VGG19_LAYERS`.
+    pooling
+        ``average`` (Gatys et al.: smoother gradients) or ``max`` (as VGG was trained).
+    """
+
+    def __init__(self, layers: Sequence[str], pooling: Pooling = "average") -> None:
+        super().__init__()
+        unknown = [name for name in layers if name not in VGG19_LAYERS]
+        if unknown or not layers:
+            raise ValueError(f"layers {list(layers)} must be among {list(VGG19_LAYERS)}")
+        self.layers = tuple(sorted(layers, key=VGG19_LAYERS.__getitem__))
+        # On "meta" first: the classifier's 120 million numbers are never made.
+        with torch.device("meta"):
+            self.features = vgg19().features[: VGG19_LAYERS[self.layers[-1]] + 1]
+        self.features.to_empty(device="cpu")
+        for module in self.features:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.ReLU):
+                module.inplace = False  # an in-place ReLU would overwrite what we return
+        if pooling == "average":
+            for index, module in enumerate(self.features):
+                if isinstance(module, nn.MaxPool2d):
+                    self.features[index] = nn.AvgPool2d(2)
+        self.register_buffer("mean", Tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", Tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.requires_grad_(False).eval()
+
+    def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
+        """Activations by name.
+
+        Parameters
+        ----------
+        pictures
+            (N, 3, H, W) in [0, 1].
+        depth
+            The deepest layer wanted; all by default.
+
+        Returns
+        -------
+        dict
+            Name to (N, C, H', W').
+        """
+        wanted = {VGG19_LAYERS[name]: name for name in self.layers}
+        last = VGG19_LAYERS[depth or self.layers[-1]]
+        x = (pictures - self.mean) / self.std
+        found = {}
+        for index, module in enumerate(self.features):
+            x = module(x)
+            if index in wanted:
+                found[wanted[index]] = x
+            if index == last:
+                break
+        return found
+
+
+def load_vgg19(path: Path, layers: Sequence[str], pooling: Pooling = "average") -> VGG19Features:
+    """VGG-19 features with the weights of a safetensors file, in float32.
+
+    Parameters
+    ----------
+    path
+        Keys as in torchvision's ``vgg19()`` (``features.0.weight``, ...), as deep as ``layers``
+        needs. Torchvision's own weights do, once saved as safetensors.
+    layers, pooling
+        See `VGG19Features`.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, damaged, or lacks a layer.
+    """
+    network = VGG19Features(layers, pooling)
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"cannot read VGG-19 weights from {path}: {error}") from error
+    needed = network.state_dict().keys()
+    missing = sorted(needed - tensors.keys())
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}")
+    network.load_state_dict({name: tensors[name].float() for name in needed})
+    return network
+
+
+def pyramid(pictures: Tensor, levels: int) -> list[Tensor]:
+    """The pictures at full, half, quarter ... size: strokes beyond a shallow network's reach."""
+    scaled = [pictures]
+    for _ in range(levels - 1):
+        scaled.append(F.avg_pool2d(scaled[-1], 2))
+    return scaled

@@ -1,0 +1,387 @@
+"""Styles: a code with its metadata, blending, the style file, the library on disk."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from model.files import write_atomically
+from model.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
+
+STYLE_FORMAT = "pastiche-style/1"
+STYLE_ID = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+MAX_STYLE_FILE_BYTES = 1_000_000
+MAX_MIX = 8
+MAX_TITLE = 120
+
+Kind = Literal["built-in", "custom"]
+
+
+class StyleError(ValueError):
+    """Something is wrong with a style; the text is one line and safe to show."""
+
+
+class UnknownStyleError(StyleError):
+    """No style of that id."""
+
+
+class DamagedStyleError(StyleError):
+    """A style file that is broken, altered, or not finite."""
+
+
+class ForeignStyleError(StyleError):
+    """A style file of another network: its row would mean something else here."""
+
+
+class MixError(StyleError):
+    """Weights that make no blend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """One row and what people should know of it.
+
+    Parameters
+    ----------
+    id
+        Lower-case letters, digits and hyphens, 1 to 64.
+    title
+        For people; plain text.
+    code
+        (P,), float32: every layer's gamma, then every layer's beta.
+    network
+        Fingerprint of the network that the row belongs to.
+    artist, year
+        Of the work; empty where unknown.
+    attribution
+        ``known``, ``title unverified`` or ``artist unverified``; empty for a custom style.
+    kind
+        ``built-in`` or ``custom``.
+    created
+        ISO 8601, UTC; empty where it does not matter.
+    training
+        How the row was made.
+    """
+
+    id: str
+    title: str
+    code: Tensor
+    network: str
+    artist: str = ""
+    year: str = ""
+    attribution: str = ""
+    kind: Kind = "built-in"
+    created: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not STYLE_ID.fullmatch(self.id):
+            raise StyleError("a style id is 1 to 64 lower-case letters, digits and hyphens")
+        if self.code.ndim != 1 or not bool(self.code.isfinite().all()):
+            raise StyleError("a style code is one row of finite numbers")
+
+    @property
+    def credit(self) -> str:
+        """Artist and year as one line, an unverified artist as "attributed to"."""
+        artist = self.artist if self.artist.lower() != "unknown" else ""
+        if artist and self.attribution == "artist unverified":
+            artist = f"attributed to {artist}"
+        return ", ".join(part for part in (artist or "unknown artist", self.year) if part)
+
+
+def clean_title(title: str) -> str:
+    """A title as it is stored: NFC, no control characters, one line, at most 120 characters.
+
+    Raises
+    ------
+    StyleError
+        Nothing is left, or it is too long.
+    """
+    normal = unicodedata.normalize("NFC", title)
+    # Cc, Cf and friends: control characters, and marks that reverse the text around them.
+    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in normal)
+    kept = " ".join(kept.split())
+    if not kept:
+        raise StyleError("the title is empty")
+    if len(kept) > MAX_TITLE:
+        raise StyleError(f"the title has {len(kept)} characters; at most {MAX_TITLE} are allowed")
+    return kept
+
+
+def normalize_weights(weights: Sequence[float]) -> list[float]:
+    """Weights of a blend, scaled to sum 1.
+
+    Raises
+    ------
+    MixError
+        None or more than 8, negative, not finite, or all zero.
+    """
+    if not 1 <= len(weights) <= MAX_MIX:
+        raise MixError(f"a mix has {len(weights)} styles; 1 to {MAX_MIX} are allowed")
+    if not all(math.isfinite(w) and w >= 0 for w in weights):
+        raise MixError("every weight of a mix must be a finite number of 0 or more")
+    largest = max(weights)
+    if largest == 0:
+        raise MixError("the weights of a mix must not all be 0")
+    scaled = [w / largest for w in weights]  # the sum of huge weights would overflow
+    total = math.fsum(scaled)
+    return [w / total for w in scaled]
+
+
+def blend_codes(codes: Tensor, weights: Sequence[float]) -> Tensor:
+    """A convex combination of style codes (the paper, section 3.3).
+
+    Parameters
+    ----------
+    codes
+        (K, P).
+    weights
+        K numbers of 0 or more, not all 0; they are scaled to sum 1.
+
+    Returns
+    -------
+    Tensor
+        (P,).
+
+    Raises
+    ------
+    MixError
+        See `normalize_weights`.
+    """
+    return torch.tensor(normalize_weights(weights), dtype=codes.dtype) @ codes
+
+
+def pack_style(style: Style) -> bytes:
+    """A style as the bytes of its portable file."""
+    metadata = {
+        "format": STYLE_FORMAT,
+        "id": style.id,
+        "title": style.title,
+        "artist": style.artist,
+        "year": style.year,
+        "attribution": style.attribution,
+        "kind": style.kind,
+        "created": style.created,
+        "network": style.network,
+        "training": dict(style.training),
+    }
+    return pack_tensors({"code": style.code.float()}, metadata)
+
+
+def read_style(data: bytes) -> Style:
+    """A style from untrusted bytes.
+
+    Raises
+    ------
+    DamagedStyleError
+        Not a style file, truncated, altered, not finite, or with improper metadata.
+    """
+    if len(data) > MAX_STYLE_FILE_BYTES:
+        raise DamagedStyleError(f"a style file has at most {MAX_STYLE_FILE_BYTES} bytes")
+    try:
+        tensors, metadata = unpack_tensors(data)
+    except DamagedFileError as error:
+        raise DamagedStyleError(f"damaged style file: {error}") from error
+    texts = {
+        key: metadata.get(key, "")
+        for key in ("format", "id", "title", "artist", "year", "attribution", "created", "network")
+    }
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise DamagedStyleError("damaged style file: metadata of the wrong type")
+    if texts.pop("format") != STYLE_FORMAT or set(tensors) != {"code"}:
+        raise DamagedStyleError(f"damaged style file: not {STYLE_FORMAT}")
+    kind, training = metadata.get("kind"), metadata.get("training", {})
+    if kind not in ("built-in", "custom") or not isinstance(training, dict):
+        raise DamagedStyleError("damaged style file: metadata of the wrong type")
+    try:
+        texts["title"] = clean_title(texts["title"])
+        return Style(code=tensors["code"].float(), kind=kind, training=training, **texts)
+    except StyleError as error:
+        raise DamagedStyleError(f"damaged style file: {error}") from error
+
+
+def load_style(path: Path) -> Style:
+    """A style from disk; see `read_style`. OSErrors pass."""
+    return read_style(path.read_bytes())
+
+
+def save_style(style: Style, path: Path) -> None:
+    """Write a style's file, whole or not at all."""
+    write_atomically(path, pack_style(style))
+
+
+class StyleLibrary:
+    """The styles of one network: built-in ones, and custom ones in a folder of the user's.
+
+    A damaged custom file is moved to ``quarantine/`` and reported in `problems`; one that belongs
+    to another network stays in place and is listed in `foreign`, never used.
+
+    Parameters
+    ----------
+    built_in
+        Folder of ``<id>.safetensors`` and ``<id>.webp`` previews; never written to.
+    network
+        Fingerprint of the network in use.
+    custom
+        The same for custom styles; none, no custom styles.
+    """
+
+    def __init__(self, built_in: Path, network: str, custom: Path | None = None) -> None:
+        self.built_in = built_in
+        self.custom = custom
+        self.network = network
+        self.problems: dict[str, str] = {}
+        self.foreign: dict[str, Style] = {}
+        self._styles: dict[str, Style] = {}
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._styles)
+
+    def __iter__(self) -> Iterator[Style]:
+        """Custom styles first, newest first; then built-in ones by title."""
+        custom = [s for s in self._styles.values() if s.kind == "custom"]
+        built_in = [s for s in self._styles.values() if s.kind == "built-in"]
+        yield from sorted(custom, key=lambda s: (s.created, s.id), reverse=True)
+        yield from sorted(built_in, key=lambda s: s.title.casefold())
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._styles
+
+    def __getitem__(self, id_: str) -> Style:
+        """A style by id.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        """
+        style = self._styles.get(id_)
+        if style is None:
+            shown = f" {id_!r}" if STYLE_ID.fullmatch(id_) else ""
+            raise UnknownStyleError(f"there is no style{shown}")
+        return style
+
+    def mix(self, weights: Mapping[str, float]) -> Tensor:
+        """The code (P,) of a blend of styles, by id.
+
+        Raises
+        ------
+        UnknownStyleError, MixError
+            A style is unknown; the weights make no blend.
+        """
+        shares = normalize_weights(list(weights.values()))
+        return blend_codes(torch.stack([self[id_].code for id_ in weights]), shares)
+
+    def refresh(self) -> None:
+        """Take in what has been added, changed or removed on disk since the last look."""
+        folders: list[tuple[Path, Kind]] = [(self.built_in, "built-in")]
+        if self.custom is not None:
+            folders.append((self.custom, "custom"))
+        found: dict[Path, tuple[int, int]] = {}
+        for folder, kind in folders:
+            for path in sorted(folder.glob("*.safetensors")):
+                try:
+                    stat = path.stat()
+                    found[path] = (stat.st_mtime_ns, stat.st_size)
+                    if self._seen.get(path) != found[path]:
+                        self._take_in(path, kind)
+                except OSError as error:
+                    self.problems[path.stem] = f"cannot be read: {error.strerror}"
+        for path in self._seen.keys() - found.keys():
+            self._styles.pop(path.stem, None)
+            self.foreign.pop(path.stem, None)
+        self._seen = found
+
+    def _take_in(self, path: Path, kind: Kind) -> None:
+        try:
+            style = replace(load_style(path), kind=kind)
+            if style.id != path.stem:
+                raise DamagedStyleError(f"damaged style file: it holds {style.id!r}")
+        except StyleError as error:
+            self.problems[path.stem] = str(error)
+            self._styles.pop(path.stem, None)
+            if kind == "custom":
+                quarantine = path.parent / "quarantine"
+                quarantine.mkdir(exist_ok=True)
+                path.replace(quarantine / path.name)
+            return
+        if style.network != self.network:
+            self.foreign[style.id] = style
+            self._styles.pop(style.id, None)
+            return
+        older = self._styles.get(style.id)
+        if kind == "custom" and older is not None and older.kind == "built-in":
+            self.problems[style.id] = "a built-in style has this id already"
+            return
+        self.foreign.pop(style.id, None)
+        self.problems.pop(style.id, None)
+        self._styles[style.id] = style
+
+    def check_import(self, style: Style) -> None:
+        """Refuse a style that the network cannot use.
+
+        Raises
+        ------
+        ForeignStyleError
+            It belongs to another network.
+        """
+        if style.network != self.network:
+            raise ForeignStyleError(
+                f"the style belongs to network {style.network[:16]}, and this one is {self.network}"
+            )
+
+    def add(self, style: Style, preview: bytes | None = None) -> Style:
+        """Store a custom style (and its preview, WebP), replacing one of the same id.
+
+        Raises
+        ------
+        ForeignStyleError
+            It belongs to another network.
+        StyleError
+            There is no folder for custom styles, or the id is a built-in style's.
+        OSError
+            Disk full or not writable; nothing changed.
+        """
+        if self.custom is None:
+            raise StyleError("there is no folder for custom styles")
+        self.check_import(style)
+        if style.id in self._styles and self._styles[style.id].kind == "built-in":
+            raise StyleError(f"{style.id!r} is a built-in style")
+        self.custom.mkdir(parents=True, exist_ok=True)
+        style = replace(style, kind="custom")
+        if preview is not None:
+            write_atomically(self.custom / f"{style.id}.webp", preview)
+        save_style(style, self.custom / f"{style.id}.safetensors")
+        self.refresh()
+        return style
+
+    def remove(self, id_: str) -> None:
+        """Delete a custom style and its preview.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        StyleError
+            It is built in.
+        """
+        if self[id_].kind == "built-in" or self.custom is None:
+            raise StyleError(f"{id_!r} is a built-in style and stays")
+        (self.custom / f"{id_}.safetensors").unlink(missing_ok=True)
+        (self.custom / f"{id_}.webp").unlink(missing_ok=True)
+        self.refresh()
+
+    def preview_path(self, id_: str) -> Path | None:
+        """The preview of a style (WebP), if it has one."""
+        style = self[id_]
+        folder = self.custom if style.kind == "custom" else self.built_in
+        path = folder / f"{id_}.webp" if folder is not None else None
+        return path if path is not None and path.exists() else None

@@ -1,0 +1,258 @@
+"""The recipe for a network of many styles: convolutions and every style's row, together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.data import (
+    PhotoCrops,
+    cycle,
+    find_photos,
+    load_validation_batch,
+    resize_short_side,
+)
+from model.images import load_picture, to_tensor
+from model.losses import content_loss, gram_matrix, style_loss
+from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
+from model.perception import VGG19Features, pyramid
+
+
+@dataclass(frozen=True)
+class StyleRecipe:
+    """What is trained, on what, and how the losses are weighed.
+
+    Parameters
+    ----------
+    photo_size
+        Side of the training crops in px.
+    batch_size
+        Crops a step.
+    style_size
+        Shorter side, in px, at which the style pictures are measured: it sets the stroke size.
+    style_layers, content_layer
+        Layers of the loss network.
+    pyramid_levels
+        The style loss is taken at full size, half, quarter, ...: the mean over so many.
+    content_weight, style_weight
+        Of the two losses.
+    style_weights
+        Factors on ``style_weight`` for single styles, by id.
+    pixel_weight
+        Of the mean squared error of ``original``.
+    original_repeats
+        How often ``original`` appears per pass over the styles.
+    row_rate
+        Learning rate of the rows, as a multiple of the convolutions'.
+    min_share, flat_share
+        See `PhotoCrops`.
+    seed
+        Of the weights and of every draw.
+    network
+        Dimensions of the network.
+    """
+
+    photo_size: int = 192
+    batch_size: int = 4
+    style_size: int = 384
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
+    content_layer: str = "relu3_2"
+    pyramid_levels: int = 3
+    content_weight: float = 1.0
+    style_weight: float = 3.0
+    style_weights: dict[str, float] = field(default_factory=dict)
+    pixel_weight: float = 100.0
+    original_repeats: int = 5
+    row_rate: float = 3.0
+    min_share: float = 0.35
+    flat_share: float = 0.03
+    seed: int = 0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metadata."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+class StyleTable(nn.Module):
+    """The network and one row per style; the last row is ``original``."""
+
+    def __init__(self, config: NetworkConfig, styles: int) -> None:
+        super().__init__()
+        self.network = StyleNetwork(config)
+        self.codes = nn.Parameter(default_codes(config, styles + 1))  # (S + 1, P)
+
+
+def measure_style(
+    picture: Tensor, loss_network: VGG19Features, layers: Sequence[str], levels: int
+) -> list[Tensor]:
+    """Gram matrices of a style picture: one (C, C) per pyramid level and layer.
+
+    Parameters
+    ----------
+    picture
+        (3, H, W) in [0, 1].
+    """
+    with torch.no_grad():
+        return [
+            gram_matrix(features[name])[0]
+            for scaled in pyramid(picture[None], levels)
+            for features in [loss_network(scaled)]
+            for name in layers
+        ]
+
+
+class StyleTask:
+    """Trains a `StyleTable` under content, style and pixel losses.
+
+    Parameters
+    ----------
+    recipe
+        What and how.
+    style_paths
+        Style picture of each style, by id; the rows keep this order.
+    photos
+        Training photos.
+    validation
+        Held-out photos; none, no validation.
+    loss_network
+        Frozen; has the recipe's layers.
+    device
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        recipe: StyleRecipe,
+        style_paths: dict[str, Path],
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        loss_network: VGG19Features,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe = recipe
+        self.style_ids = list(style_paths)
+        torch.manual_seed(recipe.seed)
+        self.module = StyleTable(recipe.network, len(style_paths))
+        self.module.to(device).to(memory_format=torch.channels_last)
+        self.loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
+        self.crops = PhotoCrops(
+            photos, recipe.photo_size, recipe.min_share, recipe.flat_share, recipe.seed
+        )
+        self.validation = (
+            load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
+        )
+        measured = [
+            measure_style(
+                to_tensor(resize_short_side(load_picture(path).rgb, recipe.style_size)).to(device),
+                self.loss_network,
+                recipe.style_layers,
+                recipe.pyramid_levels,
+            )
+            for path in style_paths.values()
+        ]
+        # `original` has no Gram matrices; ones keep its row of the table finite, at weight 0.
+        measured.append([torch.ones_like(gram) for gram in measured[0]])
+        self.grams = [torch.stack(grams) for grams in zip(*measured, strict=True)]  # (S + 1, C, C)
+        weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
+        self.style_weights = recipe.style_weight * torch.tensor([*weights, 0.0], device=device)
+        self.original = len(style_paths)
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Convolutions at the full rate, rows at ``row_rate`` times it."""
+        return [
+            (list(self.module.network.parameters()), 1.0),
+            ([self.module.codes], self.recipe.row_rate),
+        ]
+
+    def row_at(self, position: int) -> int:
+        """The row at a position of the endless sequence of styles."""
+        rows = [*range(self.original), *[self.original] * self.recipe.original_repeats]
+        return cycle(rows, position, self.recipe.seed)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Photos (N, 3, H, W) and rows (N,) of a step."""
+        count = self.recipe.batch_size
+        rows = [self.row_at(step * count + i) for i in range(count)]
+        return self.crops.batch(step, count), torch.tensor(rows)
+
+    def losses(self, photos: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """Means over a batch of photos (N, 3, H, W) in the styles of rows (N,)."""
+        recipe = self.recipe
+        original = (rows == self.original).float()  # (N,)
+        codes = anchor_original(self.module.codes[rows], photos, original, recipe.network)
+        pastiches = self.module.network.stylize_aligned(photos, codes)
+        content, style = self.measure(photos, pastiches, rows)
+        pixel = (pastiches - photos).square().mean(dim=(1, 2, 3))  # (N,)
+        weighted = (
+            recipe.content_weight * content
+            + self.style_weights[rows] * style
+            + recipe.pixel_weight * original * pixel
+        )
+        styled = 1 - original
+        return {
+            "total": weighted.mean(),
+            "content": (content * styled).sum() / styled.sum().clamp_min(1),
+            "style": (style * styled).sum() / styled.sum().clamp_min(1),
+        }
+
+    def measure(self, photos: Tensor, pastiches: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Content and style loss of every picture: (N,) each."""
+        recipe, deep = self.recipe, self.recipe.content_layer
+        with torch.no_grad():
+            target = self.loss_network(photos, depth=deep)[deep]
+        found = [self.loss_network(scaled) for scaled in pyramid(pastiches, recipe.pyramid_levels)]
+        content = content_loss(found[0][deep], target)
+        grams = [gram_matrix(level[name]) for level in found for name in recipe.style_layers]
+        return content, style_loss(grams, [table[rows] for table in self.grams])
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean losses over the held-out photos, styles taken in turn, and the PSNR of original."""
+        if self.validation is None:
+            return {}
+        photos, count = self.validation, len(self.validation)
+        rows = torch.arange(count, device=photos.device) % self.original
+        network, codes = self.module.network, self.module.codes
+        content, style = self.measure(photos, network.stylize_aligned(photos, codes[rows]), rows)
+        share = torch.ones(count, device=photos.device)
+        original = codes[-1].expand(count, -1)
+        anchored = anchor_original(original, photos, share, self.recipe.network)
+        error = (network.stylize_aligned(photos, anchored) - photos).square().mean(dim=(1, 2, 3))
+        return {
+            "content": content.mean().item(),
+            "style": style.mean().item(),
+            "original_psnr": (-10 * error.log10()).mean().item(),
+        }
+
+
+def load_style_pictures(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a folder's ``styles.json``, or one per picture where there is none.
+
+    Returns
+    -------
+    list of dict
+        ``id``, ``title``, ``artist``, ``year``, ``attribution`` and ``path``.
+
+    Raises
+    ------
+    ValueError
+        No pictures, or an entry without one.
+    """
+    listing = folder / "styles.json"
+    if not listing.exists():
+        return [
+            {"id": path.stem, "title": path.stem.replace("-", " ").title(), "path": path}
+            for path in find_photos(folder)
+        ]
+    entries = json.loads(listing.read_text("utf-8"))
+    for entry in entries:
+        found = [p for p in sorted(folder.glob(f"{entry['id']}.*")) if p.suffix != ".json"]
+        if not found:
+            raise ValueError(f"{listing} names {entry['id']}, but {folder} has no such picture")
+        entry["path"] = found[0]
+    return entries  # type: ignore[no-any-return]

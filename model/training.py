@@ -1,0 +1,322 @@
+"""The one training loop: checkpoints, exact resume, moving average, curves.
+
+A recipe is a `Task`: it says what is trained, what a step sees and what it costs. The loop knows
+nothing of styles. Every batch is a function of its step, so the step is all the random state there
+is, and a resumed run equals an uninterrupted one.
+"""
+
+import contextlib
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from model.files import write_atomically
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class Task(Protocol):
+    """A recipe over the loop."""
+
+    module: nn.Module
+    """Owns every trained parameter and whatever else a checkpoint must hold."""
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Trained parameters with their share of the learning rate."""
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """What a step sees: a function of the step alone."""
+
+    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
+        """Scalars by name; ``total`` is minimized."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on held-out data; called with the moving average in place."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long, how fast, on what.
+
+    Parameters
+    ----------
+    steps
+        Optimizer steps in all.
+    learning_rate
+        Adam's, at the end of the warm-up; it then falls by a cosine to ``final_share`` of it.
+    warmup_steps
+        Steps over which the rate rises linearly.
+    final_share
+        The last rate as a share of the first.
+    ema_decay
+        Of the moving average of the weights, which is what gets shipped. 0: the weights themselves.
+    clip_norm
+        Largest norm of the gradient.
+    precision
+        ``bfloat16`` is autocast; parameters, moments and statistics stay float32.
+    compile
+        Whether to compile the losses with inductor.
+    device
+        A torch device.
+    log_every, validate_every
+        In steps. ``validate_every`` 0: never.
+    checkpoint_every_s
+        Seconds between checkpoints; one more at the end and when stopped.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    final_share: float = 0.02
+    ema_decay: float = 0.999
+    clip_norm: float = 10.0
+    precision: Precision = "bfloat16"
+    compile: bool = True
+    device: str = "cpu"
+    log_every: int = 20
+    validate_every: int = 500
+    checkpoint_every_s: float = 180.0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then a cosine."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
+        return self.learning_rate * (self.final_share + (1 - self.final_share) * cosine)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of the loop: means over the last ``log_every`` steps."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    eta_s: float
+
+
+class MovingAverage:
+    """Exponential moving average of a module's parameters."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {n: p.detach().clone() for n, p in module.named_parameters()}
+
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move towards the module's parameters; faster during the first steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in module.named_parameters():
+            self.values[name].lerp_(parameter.detach(), 1 - decay)
+
+    @contextlib.contextmanager
+    def in_place_of(self, module: nn.Module) -> Iterator[None]:
+        """Swap the average in for the time of a ``with`` block."""
+        self.swap(module)
+        try:
+            yield
+        finally:
+            self.swap(module)
+
+    def swap(self, module: nn.Module) -> None:
+        """Exchange the average's values with the module's."""
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                kept = parameter.detach().clone()
+                parameter.copy_(self.values[name])
+                self.values[name].copy_(kept)
+
+
+class Loop:
+    """Trains a task's module, from the beginning or from a checkpoint.
+
+    Parameters
+    ----------
+    task
+        The recipe.
+    config
+        How long, how fast, on what.
+    directory
+        Where the checkpoint (``checkpoint.safetensors``) and the curves (``curve.csv``) go.
+    recipe
+        Plain values that describe the task; a checkpoint of another recipe is refused.
+    """
+
+    def __init__(
+        self, task: Task, config: LoopConfig, directory: Path, recipe: dict[str, Any]
+    ) -> None:
+        self.task = task
+        self.config = config
+        self.directory = directory
+        self.recipe = recipe
+        self.step = 0
+        self.seconds = 0.0
+        self.parameters = dict(task.module.named_parameters())
+        self.average = MovingAverage(task.module, config.ema_decay)
+        groups = task.parameter_groups()
+        self.optimizer = torch.optim.Adam(
+            [{"params": parameters, "share": share} for parameters, share in groups],
+            lr=config.learning_rate,
+        )
+        self.compute_losses = (
+            torch.compile(task.losses, dynamic=False) if config.compile else task.losses
+        )
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The one checkpoint of a run; a newer one replaces it."""
+        return self.directory / "checkpoint.safetensors"
+
+    def run(
+        self,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train up to the last step; True when it was reached, False when stopped before.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss is not finite; the last checkpoint stays.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        window: list[dict[str, float]] = []
+        began = time.monotonic()
+        begun_at = self.step
+        saved = began
+        with ThreadPoolExecutor(1) as pool:  # prepares the next batch meanwhile
+            upcoming = pool.submit(self.task.batch, self.step)
+            while self.step < self.config.steps and not should_stop():
+                batch = upcoming.result()
+                upcoming = pool.submit(self.task.batch, self.step + 1)
+                started = time.monotonic()
+                window.append(self.advance(batch))
+                self.seconds += time.monotonic() - started
+                if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                    means = {k: sum(w[k] for w in window) / len(window) for k in window[0]}
+                    window.clear()
+                    if not all(map(math.isfinite, means.values())):
+                        raise FloatingPointError(f"loss not finite at step {self.step}: {means}")
+                    self.log("curve.csv", means | {"rate": self.config.rate(self.step - 1)})
+                    speed = (self.step - begun_at) / (time.monotonic() - began)
+                    left = (self.config.steps - self.step) / speed
+                    on_progress(Progress(self.step, self.config.steps, means, left))
+                every = self.config.validate_every
+                if every and (self.step % every == 0 or self.step == self.config.steps):
+                    with self.average.in_place_of(self.task.module):
+                        self.log("validation.csv", self.task.validate())
+                if time.monotonic() - saved > self.config.checkpoint_every_s:
+                    self.save_checkpoint()
+                    saved = time.monotonic()
+            upcoming.cancel()
+        self.save_checkpoint()
+        return self.step >= self.config.steps
+
+    def advance(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
+        """One optimizer step; the losses before it."""
+        rate = self.config.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        moved = [tensor.to(self.config.device, non_blocking=True) for tensor in batch]
+        kind = torch.device(self.config.device).type
+        autocast = self.config.precision == "bfloat16"
+        with torch.autocast(kind, torch.bfloat16, enabled=autocast):
+            losses = self.compute_losses(*moved)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.task.module, self.step)
+        self.step += 1
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def log(self, name: str, figures: dict[str, float]) -> None:
+        """Append a row to a CSV of the run."""
+        path = self.directory / name
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(["step", "seconds", *figures])
+            values = [f"{value:.6g}" for value in figures.values()]
+            writer.writerow([self.step, f"{self.seconds:.1f}", *values])
+
+    def save_checkpoint(self) -> None:
+        """Write weights, average, moments and step; the file appears whole or not at all."""
+        tensors = {}
+        for name, value in self.task.module.state_dict().items():
+            tensors[f"module.{name}"] = value
+        for name, parameter in self.parameters.items():
+            tensors[f"average.{name}"] = self.average.values[name]
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
+        metadata = {
+            "step": str(self.step),
+            "seconds": repr(self.seconds),
+            "recipe": json.dumps(self.recipe, sort_keys=True),
+            "loop": json.dumps(asdict(self.config), sort_keys=True),
+        }
+        whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        write_atomically(self.checkpoint_path, save(whole, metadata))
+
+    def resume(self) -> bool:
+        """Continue from the directory's checkpoint; False when there is none.
+
+        Raises
+        ------
+        ValueError
+            The checkpoint is damaged or belongs to another recipe.
+        """
+        if not self.checkpoint_path.exists():
+            return False
+        try:
+            with safe_open(self.checkpoint_path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"cannot read {self.checkpoint_path}: {error}") from error
+        if json.loads(metadata.get("recipe", "null")) != json.loads(json.dumps(self.recipe)):
+            raise ValueError(
+                f"{self.checkpoint_path} was made with other options; "
+                "choose another folder or give the same options"
+            )
+        device = self.config.device
+        self.task.module.load_state_dict(
+            {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
+        )
+        for name, parameter in self.parameters.items():
+            self.average.values[name].copy_(tensors[f"average.{name}"])
+            state = {}
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = tensors.get(f"adam.{key}.{name}")
+                if value is not None:
+                    state[key] = value if key == "step" else value.to(device)
+            if state:
+                self.optimizer.state[parameter] = state
+        self.step = int(metadata["step"])
+        self.seconds = float(metadata["seconds"])
+        for name in ("curve.csv", "validation.csv"):
+            truncate_curve(self.directory / name, self.step)
+        return True
+
+
+def truncate_curve(path: Path, step: int) -> None:
+    """Drop a curve's rows after a step: the steps since the last checkpoint run again."""
+    if not path.exists():
+        return
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *(row for row in rows if int(row[0]) <= step)])

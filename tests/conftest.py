@@ -1,0 +1,38 @@
+"""Small networks, small pictures, small libraries."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.network import NetworkConfig, StyleNetwork, default_codes
+from model.styles import Style, save_style
+from model.weights import Weights, load_weights, save_weights
+
+SMALL = NetworkConfig(channels=8, residual_blocks=1)
+STYLE_IDS = ("amber", "birch", "cobalt")
+
+
+@pytest.fixture(scope="session")
+def small_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder of a small, untrained network with three styles; do not write to it."""
+    folder = tmp_path_factory.mktemp("weights")
+    generator = torch.Generator().manual_seed(1)
+    torch.manual_seed(1)
+    network = StyleNetwork(SMALL)
+    rows = default_codes(SMALL, 4)
+    rows = rows + 0.5 * torch.randn(rows.shape, generator=generator)
+    weights = save_weights(folder / "network.safetensors", network, rows[3], {})
+    (folder / "styles").mkdir()
+    for id_, row in zip(STYLE_IDS, rows, strict=False):
+        style = Style(
+            id_, id_.title(), row, weights.fingerprint, "An Artist", "1900", "artist unverified"
+        )
+        save_style(style, folder / "styles" / f"{id_}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def small_weights(small_weights_folder: Path) -> Weights:
+    """The small network, loaded."""
+    return load_weights(small_weights_folder / "network.safetensors")
