@@ -1,6 +1,6 @@
 """Loss networks: frozen feature extractors whose distances stand in for what people see."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -39,12 +39,12 @@ class VGG19Features(nn.Module):
     Parameters
     ----------
     layers
-        Names of the activations, shallow to deep, as in `VGG19_LAYERS`.
+        Names of the activations, as in `VGG19_LAYERS`.
     pooling
         ``average`` (Gatys et al.: smoother gradients) or ``max`` (as VGG was trained).
     """
 
-    def __init__(self, layers: Sequence[str], pooling: Pooling = "average") -> None:
+    def __init__(self, layers: Collection[str], pooling: Pooling = "average") -> None:
         super().__init__()
         unknown = [name for name in layers if name not in VGG19_LAYERS]
         if unknown or not layers:
@@ -98,7 +98,7 @@ class VGG19Features(nn.Module):
         return found
 
 
-def load_vgg19(path: Path, layers: Sequence[str], pooling: Pooling = "average") -> VGG19Features:
+def load_vgg19(path: Path, layers: Collection[str], pooling: Pooling = "average") -> VGG19Features:
     """VGG-19 features with the weights of a safetensors file, in float32.
 
     Parameters

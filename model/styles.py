@@ -1,5 +1,6 @@
 """Styles: a code with its metadata, blending, the style file, the library on disk."""
 
+import contextlib
 import math
 import re
 import unicodedata
@@ -21,6 +22,7 @@ MAX_MIX = 8
 MAX_TITLE = 120
 
 Kind = Literal["built-in", "custom"]
+_Stamp = tuple[int, int]  # modification time in ns, size in bytes
 
 
 class StyleError(ValueError):
@@ -216,6 +218,14 @@ def save_style(style: Style, path: Path) -> None:
     write_atomically(path, pack_style(style))
 
 
+def quarantine(path: Path) -> None:
+    """Move a damaged file out of the way, where it can still be looked at."""
+    folder = path.parent / "quarantine"
+    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps it, unused
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)
+
+
 class StyleLibrary:
     """The styles of one network: built-in ones, and custom ones in a folder of the user's.
 
@@ -239,7 +249,7 @@ class StyleLibrary:
         self.problems: dict[str, str] = {}
         self.foreign: dict[str, Style] = {}
         self._styles: dict[str, Style] = {}
-        self._seen: dict[Path, tuple[int, int]] = {}
+        self._loaded: dict[Path, tuple[_Stamp, Style]] = {}
         self.refresh()
 
     def __len__(self) -> int:
@@ -285,45 +295,36 @@ class StyleLibrary:
         folders: list[tuple[Path, Kind]] = [(self.built_in, "built-in")]
         if self.custom is not None:
             folders.append((self.custom, "custom"))
-        found: dict[Path, tuple[int, int]] = {}
+        loaded: dict[Path, tuple[_Stamp, Style]] = {}
         for folder, kind in folders:
             for path in sorted(folder.glob("*.safetensors")):
                 try:
                     stat = path.stat()
-                    found[path] = (stat.st_mtime_ns, stat.st_size)
-                    if self._seen.get(path) != found[path]:
-                        self._take_in(path, kind)
+                    stamp = (stat.st_mtime_ns, stat.st_size)
+                    known = self._loaded.get(path)
+                    same = known is not None and known[0] == stamp
+                    loaded[path] = known if known and same else (stamp, self._load(path, kind))
+                    self.problems.pop(path.stem, None)
+                except StyleError as error:
+                    self.problems[path.stem] = str(error)
+                    if kind == "custom":
+                        quarantine(path)
                 except OSError as error:
                     self.problems[path.stem] = f"cannot be read: {error.strerror}"
-        for path in self._seen.keys() - found.keys():
-            self._styles.pop(path.stem, None)
-            self.foreign.pop(path.stem, None)
-        self._seen = found
+        self._loaded = loaded
+        styles: dict[str, Style] = {}
+        foreign: dict[str, Style] = {}
+        for _, style in loaded.values():  # built-in ones first, and no custom one hides them
+            if style.id not in styles:
+                (styles if style.network == self.network else foreign)[style.id] = style
+        self._styles, self.foreign = styles, foreign
 
-    def _take_in(self, path: Path, kind: Kind) -> None:
-        try:
-            style = replace(load_style(path), kind=kind)
-            if style.id != path.stem:
-                raise DamagedStyleError(f"damaged style file: it holds {style.id!r}")
-        except StyleError as error:
-            self.problems[path.stem] = str(error)
-            self._styles.pop(path.stem, None)
-            if kind == "custom":
-                quarantine = path.parent / "quarantine"
-                quarantine.mkdir(exist_ok=True)
-                path.replace(quarantine / path.name)
-            return
-        if style.network != self.network:
-            self.foreign[style.id] = style
-            self._styles.pop(style.id, None)
-            return
-        older = self._styles.get(style.id)
-        if kind == "custom" and older is not None and older.kind == "built-in":
-            self.problems[style.id] = "a built-in style has this id already"
-            return
-        self.foreign.pop(style.id, None)
-        self.problems.pop(style.id, None)
-        self._styles[style.id] = style
+    @staticmethod
+    def _load(path: Path, kind: Kind) -> Style:
+        style = replace(load_style(path), kind=kind)
+        if style.id != path.stem:
+            raise DamagedStyleError(f"damaged style file: it holds {style.id!r}")
+        return style
 
     def check_import(self, style: Style) -> None:
         """Refuse a style that the network cannot use.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from model.images import Picture, keep_colors, to_image, to_tensor
@@ -117,9 +118,7 @@ class Stylizer:
         photos = photos.to(self.device, torch.float32)
         codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
         strength = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
-        mixed = strength[:, None] * codes + (1 - strength[:, None]) * self.original  # (N, P)
-        mixed = anchor_original(mixed, photos, 1 - strength, self.config)
-        pastiches: Tensor = self.network(photos, mixed)
+        pastiches = self._run(photos, codes, strength)
         for i, look in enumerate(looks):
             if look.strength == 0:
                 pastiches[i] = photos[i]
@@ -127,7 +126,28 @@ class Stylizer:
                 pastiches[i] = keep_colors(pastiches[i], photos[i])
         return pastiches
 
+    @torch.inference_mode()
+    def reconstruct(self, photos: Tensor) -> Tensor:
+        """The network's own answer at strength 0, of which `stylize_batch` makes no use.
+
+        Photos (N, 3, H, W) in, the same through the row ``original`` out: how near it comes tells
+        how clean weak strengths are.
+        """
+        photos = photos.to(self.device, torch.float32)
+        strength = torch.zeros(len(photos), device=self.device)
+        return self._run(photos, self.original.expand(len(photos), -1), strength)
+
+    def _run(self, photos: Tensor, codes: Tensor, strength: Tensor) -> Tensor:
+        share = 1 - strength  # (N,), of `original`
+        mixed = strength[:, None] * codes + share[:, None] * self.original  # (N, P)
+        mixed = anchor_original(mixed, photos, share, self.config)
+        return self.network(photos, mixed)  # type: ignore[no-any-return]
+
+    def stylize_image(self, image: Image.Image, look: Look) -> Image.Image:
+        """One RGB image."""
+        photo = to_tensor(image)[None]  # (1, 3, H, W)
+        return to_image(self.stylize_batch(photo, [look])[0])
+
     def stylize(self, picture: Picture, look: Look) -> Picture:
         """One picture, alpha and format kept."""
-        photo = to_tensor(picture.rgb)[None]  # (1, 3, H, W)
-        return replace(picture, rgb=to_image(self.stylize_batch(photo, [look])[0]))
+        return replace(picture, rgb=self.stylize_image(picture.rgb, look))

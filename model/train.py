@@ -63,11 +63,11 @@ class StyleRecipe:
     content_layer: str = "relu3_2"
     pyramid_levels: int = 3
     content_weight: float = 1.0
-    style_weight: float = 3.0
+    style_weight: float = 5.0
     style_weights: dict[str, float] = field(default_factory=dict)
     pixel_weight: float = 100.0
     original_repeats: int = 5
-    row_rate: float = 3.0
+    row_rate: float = 6.0
     min_share: float = 0.35
     flat_share: float = 0.03
     seed: int = 0
@@ -180,8 +180,9 @@ class StyleTask:
         rows = [self.row_at(step * count + i) for i in range(count)]
         return self.crops.batch(step, count), torch.tensor(rows)
 
-    def losses(self, photos: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        """Means over a batch of photos (N, 3, H, W) in the styles of rows (N,)."""
+    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
+        """Means over a batch: photos (N, 3, H, W) and the rows (N,) of their styles."""
+        photos, rows = batch
         recipe = self.recipe
         original = (rows == self.original).float()  # (N,)
         codes = anchor_original(self.module.codes[rows], photos, original, recipe.network)

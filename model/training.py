@@ -29,8 +29,9 @@ Precision = Literal["float32", "bfloat16"]
 class Task(Protocol):
     """A recipe over the loop."""
 
-    module: nn.Module
-    """Owns every trained parameter and whatever else a checkpoint must hold."""
+    @property
+    def module(self) -> nn.Module:
+        """Owns every trained parameter and whatever else a checkpoint must hold."""
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Trained parameters with their share of the learning rate."""

@@ -1,0 +1,63 @@
+"""The command ``pastiche``: what the commands are, and how they fail."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from app.commands.evaluate import evaluate
+from app.commands.styles import styles
+from app.commands.stylize import stylize
+from app.commands.train import train
+
+app = typer.Typer(
+    name="pastiche",
+    help="Style transfer: one network, many styles, blended, at any strength.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (stylize, styles, train, evaluate):
+    app.command()(command)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pastiche {version('pastiche')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Style transfer: one network, many styles, blended, at any strength."""
+
+
+def main() -> None:
+    """Run a command: 0 done, 1 failed with a one-line reason, 2 wrong usage."""
+    try:
+        app()
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("PASTICHE_DEBUG"):
+            raise
+        print(f"pastiche: {reason(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def reason(error: Exception) -> str:
+    """One line for people."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

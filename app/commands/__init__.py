@@ -1,0 +1,1 @@
+"""One module per command; heavy imports wait until a command runs, so that --help is quick."""

@@ -1,0 +1,56 @@
+"""Options and consoles that several commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from model.styles import StyleLibrary
+    from model.stylizer import Stylizer
+
+Device = Annotated[str, typer.Option(envvar="PASTICHE_DEVICE", help="auto, cpu, cuda or cuda:1.")]
+WeightsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", envvar="PASTICHE_WEIGHTS_DIR", help="Network and styles; by default our own."
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="PASTICHE_DATA_DIR", help="Folder that holds custom styles."),
+]
+
+
+def error_console() -> Console:
+    """Where messages and progress go; standard output is for results."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def weights_folder(chosen: Path | None) -> Path:
+    """The weights folder that was chosen, or the shipped one."""
+    from model.assets import asset_folder
+
+    return chosen or asset_folder("weights")
+
+
+def open_library(weights: Path, data: Path | None, network: str) -> "StyleLibrary":
+    """The styles of a network; damaged ones are named on standard error."""
+    from model.styles import StyleLibrary
+
+    library = StyleLibrary(weights / "styles", network, data / "styles" if data else None)
+    for id_, problem in library.problems.items():
+        error_console().print(f"pastiche: style {id_} left out: {problem}", markup=False)
+    return library
+
+
+def open_stylizer(
+    device: str, weights: Path | None, data: Path | None
+) -> tuple["Stylizer", "StyleLibrary"]:
+    """The network on its device, and its styles."""
+    from model.stylizer import Stylizer
+
+    folder = weights_folder(weights)
+    stylizer = Stylizer.load(folder, device)
+    return stylizer, open_library(folder, data, stylizer.fingerprint)

@@ -1,0 +1,138 @@
+"""``pastiche evaluate``: what a network is worth, in figures and in pictures."""
+
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import WeightsDir, error_console, open_stylizer
+
+if TYPE_CHECKING:
+    from model.evaluation import Report
+
+BLEND_PAIRS = (
+    ("starry-night", "great-wave"),
+    ("the-scream", "water-lilies"),
+    ("composition-vii", "seaport-etching"),
+    ("udnie", "impression-sunrise"),
+    ("tableau-1913", "floral-textile"),
+    ("red-chalk-drawing", "night-cafe"),
+)
+
+
+def evaluate(
+    photos: Annotated[Path, typer.Option(help="Folder of held-out photos.")],
+    styles: Annotated[Path, typer.Option(help="Folder of the style pictures.")],
+    vgg: Annotated[Path, typer.Option(help="VGG-19's weights, safetensors, torchvision's keys.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")],
+    single: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights folder of a network of one style, to compare; repeat it."),
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Folder of photos for the contact sheet.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=64, help="Side of the photos' squares, in px.")] = 192,
+    limit: Annotated[int, typer.Option(min=1, help="Use so many photos at most.")] = 100,
+    weights: WeightsDir = None,
+) -> None:
+    """Measure a network: losses per style, blends, strength 0, distance between styles."""
+    from model.data import find_photos
+    from model.evaluation import evaluate as measure
+    from model.evaluation import render_sheet, render_strip
+    from model.images import encode_picture
+    from model.perception import load_vgg19
+    from model.train import StyleRecipe, load_style_pictures
+
+    recipe = StyleRecipe()
+    stylizer, library = open_stylizer("cpu", weights, None)
+    singles = {}
+    for folder in single or []:
+        other, own = open_stylizer("cpu", folder, None)
+        for style in own:
+            singles[style.id] = (other, own)
+    console = error_console()
+    report = measure(
+        stylizer,
+        library,
+        find_photos(photos)[:limit],
+        {entry["id"]: entry["path"] for entry in load_style_pictures(styles)},
+        load_vgg19(vgg, {*recipe.style_layers, recipe.content_layer}),
+        size=size,
+        singles=singles,
+        blend_pairs=[p for p in BLEND_PAIRS if p[0] in library and p[1] in library],
+        on_step=lambda text: console.print(text, markup=False),
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "quality.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
+    (output / "quality.md").write_text(to_markdown(report))
+    if samples is not None:
+        paths = find_photos(samples)
+        sheet = render_sheet(stylizer, library, paths, side=512, shown=128)
+        (output / "styles.webp").write_bytes(encode_picture(sheet, "webp", 72))
+        first = next(iter(library))
+        strip = render_strip(stylizer, first.code, paths[0], (0, 0.25, 0.5, 0.75, 1), side=256)
+        (output / "strength.webp").write_bytes(encode_picture(strip, "webp", 80))
+
+
+def to_markdown(report: "Report") -> str:
+    """The figures as tables."""
+    import torch
+
+    lines = [
+        f"{report.photos} held-out photos, centre squares of {report.size} px, VGG-19 losses "
+        f"relative to the target (0 is a perfect match); torch {torch.__version__}, "
+        f"{platform.machine()}, {torch.get_num_threads()} threads.",
+        "",
+        "| style | content | style | style of the untouched photo | left of it |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for id_, f in sorted(report.styles.items()):
+        lines.append(
+            f"| {id_} | {f.content:.3f} | {f.style:.3f} | {f.photo_style:.3f} "
+            f"| {f.style / f.photo_style:.0%} |"
+        )
+    figures = report.styles.values()
+    content, style = mean(f.content for f in figures), mean(f.style for f in figures)
+    photo = mean(f.photo_style for f in figures)
+    lines += [f"| **mean** | {content:.3f} | {style:.3f} | {photo:.3f} | {style / photo:.0%} |", ""]
+    if report.singles:
+        lines += [
+            "| style | content, alone | content, together | | style, alone | style, together | |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        changes = []
+        for id_, alone in sorted(report.singles.items()):
+            f = report.styles[id_]
+            change = (f.content / alone.content - 1, f.style / alone.style - 1)
+            changes.append(change)
+            lines.append(
+                f"| {id_} | {alone.content:.3f} | {f.content:.3f} | {change[0]:+.1%} "
+                f"| {alone.style:.3f} | {f.style:.3f} | {change[1]:+.1%} |"
+            )
+        lines += [
+            f"| **mean** | | | {mean(c for c, _ in changes):+.1%} "
+            f"| | | {mean(s for _, s in changes):+.1%} |",
+            "",
+        ]
+    if report.blends:
+        lines += ["| blend | towards | 0 | 0.25 | 0.5 | 0.75 | 1 | monotone |", "| --- " * 8 + "|"]
+        for blend in report.blends:
+            for end, losses in ((blend.first, blend.to_first), (blend.second, blend.to_second)):
+                cells = " | ".join(f"{value:.3f}" for value in losses)
+                monotone = "yes" if blend.monotone else "no"
+                name = f"{blend.first} to {blend.second}"
+                lines.append(f"| {name} | {end} | {cells} | {monotone} |")
+        lines.append("")
+    nearest = ", ".join(f"{a} and {b} {d:.1f}" for d, a, b in report.distances[:5])
+    lines += [
+        f"The network's own answer at strength 0: PSNR {report.original_psnr:.1f} dB on average.",
+        "",
+        f"Nearest styles, mean difference in levels of 255: {nearest}.",
+        "",
+    ]
+    return "\n".join(lines)

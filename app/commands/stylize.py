@@ -1,0 +1,231 @@
+"""``pastiche stylize``: photos in, pictures out."""
+
+import difflib
+import glob
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import track
+
+from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer
+
+if TYPE_CHECKING:
+    from model.images import Picture
+    from model.styles import StyleLibrary
+
+# At its widest the network holds about 0.5 KB a pixel: 16 megapixels take 8 GB.
+MAX_WORKING_PIXELS = 16_000_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """One photo and where its picture goes."""
+
+    source: Path
+    target: Path
+
+
+def stylize(
+    photos: Annotated[
+        list[str],
+        typer.Argument(help="Photos, folders of photos, or patterns.", show_default=False),
+    ],
+    style: Annotated[str | None, typer.Option(help="A style's id; see `pastiche styles`.")] = None,
+    mix: Annotated[
+        str | None, typer.Option(help="A blend, such as starry-night=0.6,great-wave=0.4.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file, or a folder; by default beside the photo."),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(help="From 0 (the photo) to 1 (the full style).")
+    ] = 1.0,
+    preserve_color: Annotated[
+        bool, typer.Option("--preserve-color", help="Keep the photo's colours.")
+    ] = False,
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Shrink to this longer side, in pixels.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="png, jpeg or webp; by default as the output.")
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 92,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    device: Device = "auto",
+    weights: WeightsDir = None,
+    data: DataDir = None,
+) -> None:
+    """Stylize photos: one style, or a blend of several."""
+    shares = parse_mix(style, mix)
+    if not 0 <= strength <= 1:  # NaN passes a range that is checked from below and above
+        raise typer.BadParameter("must be from 0 to 1", param_hint="--strength")
+    suffix = chosen_suffix(format_, output)
+    orders = plan(photos, output, suffix, "-".join(shares)[:80])
+    if not force:
+        refuse_overwriting(orders)
+
+    from model.files import write_atomically
+    from model.images import FORMATS_BY_SUFFIX, encode_picture, load_picture
+    from model.stylizer import Look
+
+    stylizer, library = open_stylizer(device, weights, data)
+    check_known(shares, library)
+    look = Look(library.mix(shares), strength, preserve_color)
+    console = error_console()
+    failures = 0
+    for order in track(
+        orders, "Stylizing", console=console, disable=len(orders) == 1 or not console.is_terminal
+    ):
+        try:
+            picture = shrink(load_picture(order.source), max_side, order.source)
+            result = stylizer.stylize(picture, look)
+            format = FORMATS_BY_SUFFIX[order.target.suffix.lower()]
+            encoded = encode_picture(result.rgb, format, quality, result.alpha)
+            order.target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(order.target, encoded)
+        except (ValueError, OSError) as error:
+            from app.cli import reason
+
+            failures += 1
+            console.print(f"pastiche: {order.source}: {reason(error)}", markup=False)
+    if failures:
+        raise typer.Exit(1)
+
+
+def parse_mix(style: str | None, mix: str | None) -> dict[str, float]:
+    """Weights by style id from ``--style`` or ``--mix``."""
+    from model.styles import STYLE_ID
+
+    if (style is None) == (mix is None):
+        raise typer.BadParameter("give a style, or a mix", param_hint="--style / --mix")
+    if style is not None:
+        if not STYLE_ID.fullmatch(style):
+            raise typer.BadParameter(f"there is no style {style!r}", param_hint="--style")
+        return {style: 1.0}
+    shares: dict[str, float] = {}
+    for part in (mix or "").split(","):
+        id_, equals, text = part.strip().partition("=")
+        try:
+            weight = float(text) if equals else 1.0
+        except ValueError:
+            weight = math.nan
+        if not STYLE_ID.fullmatch(id_) or not (math.isfinite(weight) and weight >= 0):
+            raise typer.BadParameter(
+                f"{part.strip()!r} is not like starry-night=0.6", param_hint="--mix"
+            )
+        if id_ in shares:
+            raise typer.BadParameter(f"{id_!r} is there twice", param_hint="--mix")
+        shares[id_] = weight
+    return shares
+
+
+def check_known(ids: Iterable[str], library: "StyleLibrary") -> None:
+    """Refuse an unknown style as wrong usage, with the nearest names."""
+    for id_ in ids:
+        if id_ not in library:
+            near = difflib.get_close_matches(id_, [style.id for style in library], 3, 0.4)
+            hint = f"; did you mean {' or '.join(near)}?" if near else "; see `pastiche styles`"
+            raise typer.BadParameter(f"there is no style {id_!r}{hint}")
+
+
+def chosen_suffix(format_: str | None, output: Path | None) -> str | None:
+    """The suffix of results that ``--format`` asks for, checked against the output's own."""
+    if format_ is None:
+        return None
+    known = {"png": ".png", "jpeg": ".jpg", "jpg": ".jpg", "webp": ".webp"}
+    suffix = known.get(format_.lower())
+    if suffix is None:
+        raise typer.BadParameter(f"{format_!r} is not png, jpeg or webp", param_hint="--format")
+    if output is not None and output.suffix and not output.is_dir():
+        own = known.get(output.suffix.lower().lstrip("."))
+        if own is not None and own != suffix:
+            raise typer.BadParameter(f"contradicts {output.name}", param_hint="--format")
+    return suffix
+
+
+def plan(photos: list[str], output: Path | None, suffix: str | None, label: str) -> list[Order]:
+    """Where every photo's picture goes; nothing is read or written yet."""
+    from model.images import FORMATS_BY_SUFFIX
+
+    sources = find_sources(photos)
+    to_file = (
+        output is not None
+        and len(sources) == 1
+        and output.suffix.lower() in FORMATS_BY_SUFFIX
+        and not output.is_dir()
+    )
+    orders = []
+    for source, relative in sources:
+        kept = source.suffix.lower() if source.suffix.lower() in FORMATS_BY_SUFFIX else ".png"
+        if to_file and output is not None:
+            target = output
+        elif output is not None:
+            target = output / relative.with_suffix(suffix or kept)
+        else:
+            target = source.with_name(f"{source.stem}-{label}{suffix or kept}")
+        orders.append(Order(source, target))
+    taken: dict[Path, Path] = {}
+    for order in orders:
+        other = taken.setdefault(order.target.resolve(), order.source)
+        if other is not order.source:
+            raise typer.BadParameter(
+                f"{other} and {order.source} would both become {order.target}; "
+                "stylize them one after the other"
+            )
+        if order.target.resolve() == order.source.resolve():
+            raise typer.BadParameter(f"{order.source} would be replaced by its own picture")
+    return orders
+
+
+def find_sources(photos: list[str]) -> list[tuple[Path, Path]]:
+    """Every photo with its place below an output folder."""
+    from model.data import PHOTO_SUFFIXES
+
+    sources: list[tuple[Path, Path]] = []
+    for text in photos:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+            if not inside:
+                raise typer.BadParameter(f"there are no photos in {text}")
+            sources += [(p, p.relative_to(path)) for p in inside]
+        elif path.exists():
+            sources.append((path, Path(path.name)))
+        else:  # a pattern that no shell has expanded
+            matches = sorted(Path(p) for p in glob.glob(text, recursive=True))  # noqa: PTH207
+            if not matches:
+                raise typer.BadParameter(f"there is no {text}")
+            sources += [(p, Path(p.name)) for p in matches if p.is_file()]
+    return sources
+
+
+def refuse_overwriting(orders: list[Order]) -> None:
+    """Stop before any work where a result would replace a file."""
+    existing = [order.target for order in orders if order.target.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        error_console().print(
+            f"pastiche: {existing[0]}{more} exists already; --force overwrites", markup=False
+        )
+        raise typer.Exit(1)
+
+
+def shrink(picture: "Picture", max_side: int | None, source: Path) -> "Picture":
+    """The picture at the size it is worked on."""
+    if max_side is not None:
+        picture = picture.resized(max_side)
+    pixels = picture.width * picture.height
+    if pixels > MAX_WORKING_PIXELS:
+        side = math.floor(max(picture.size) * math.sqrt(MAX_WORKING_PIXELS / pixels))
+        error_console().print(
+            f"pastiche: {source}: shrunk from {picture.width} x {picture.height} to a longer side "
+            f"of {side} pixels, the most that is worked on at once",
+            markup=False,
+        )
+        picture = picture.resized(side)
+    return picture

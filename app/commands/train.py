@@ -1,0 +1,152 @@
+"""``pastiche train``: a network of many styles, from photos and style pictures."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.commands.common import Device, error_console
+
+if TYPE_CHECKING:
+    from model.training import Progress as Report
+
+
+def train(
+    photos: Annotated[Path, typer.Option(help="Folder of training photos.")],
+    styles: Annotated[
+        Path, typer.Option(help="Folder of style pictures, with styles.json or not.")
+    ],
+    vgg: Annotated[Path, typer.Option(help="VGG-19's weights, safetensors, torchvision's keys.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Checkpoint and curves; resumed when there.")
+    ],
+    export: Annotated[Path | None, typer.Option(help="Weights folder to write at the end.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="Photo to render every exported style's preview from.")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Train this style alone; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 40_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
+    photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 192,
+    style_size: Annotated[
+        int, typer.Option(min=16, help="Shorter side of the style pictures: the stroke size.")
+    ] = 384,
+    style_weight: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the style loss: a number, or a factor for one style, as id=1.5."),
+    ] = None,
+    original_repeats: Annotated[
+        int, typer.Option(min=0, help="How often a pass over the styles trains the original.")
+    ] = 5,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
+    ema_decay: Annotated[float, typer.Option(min=0, max=1, help="Of the shipped average.")] = 0.998,
+    seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
+    float32: Annotated[bool, typer.Option("--float32", help="No bfloat16 autocast.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Use inductor.")] = True,
+    device: Device = "auto",
+) -> None:
+    """Train one network on many styles; interrupt it and start it again as you like."""
+    from model.data import find_photos
+    from model.export import export_table, render_previews
+    from model.perception import load_vgg19
+    from model.stylizer import choose_device
+    from model.train import StyleRecipe, StyleTask, load_style_pictures
+    from model.training import Loop, LoopConfig
+
+    base, factors = parse_style_weights(style_weight or [])
+    entries = load_style_pictures(styles)
+    if only:
+        unknown = set(only) - {entry["id"] for entry in entries}
+        if unknown:
+            raise typer.BadParameter(f"no {', '.join(sorted(unknown))} in {styles}")
+        entries = [entry for entry in entries if entry["id"] in only]
+    recipe = StyleRecipe(
+        photo_size=photo_size,
+        batch_size=batch_size,
+        style_size=style_size,
+        style_weight=base,
+        style_weights=factors,
+        original_repeats=original_repeats,
+        seed=seed,
+    )
+    chosen = choose_device(device)
+    task = StyleTask(
+        recipe,
+        {entry["id"]: entry["path"] for entry in entries},
+        find_photos(photos),
+        find_photos(validation)[:20] if validation else [],
+        load_vgg19(vgg, {*recipe.style_layers, recipe.content_layer}),
+        str(chosen),
+    )
+    config = LoopConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        ema_decay=ema_decay,
+        precision="float32" if float32 else "bfloat16",
+        compile=compiled,
+        device=str(chosen),
+    )
+    loop = Loop(task, config, output, recipe.to_dict())
+    if loop.resume():
+        error_console().print(f"resumed at step {loop.step}")
+
+    stopped = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    with Progress(
+        TextColumn("step {task.completed}/{task.total}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=error_console(),
+    ) as bar:
+        line = bar.add_task("", total=steps, completed=loop.step)
+
+        def show(report: "Report") -> None:
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+            bar.update(line, completed=report.step, description=losses)
+
+        finished = loop.run(show, lambda: stopped)
+    if not finished:
+        error_console().print(f"stopped at step {loop.step}; the same command continues")
+        raise typer.Exit(1)
+    if export is not None:
+        training: dict[str, Any] = {
+            "recipe": recipe.to_dict(),
+            "steps": loop.step,
+            "photos_seen": loop.step * batch_size,
+            "seconds": round(loop.seconds),
+        }
+        with loop.average.in_place_of(task.module):
+            export_table(task.module, entries, export, training)
+        if preview is not None:
+            render_previews(export, preview)
+
+
+def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
+    """The general weight and the factors of single styles."""
+    base, factors = 5.0, {}
+    for text in texts:
+        id_, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 < value < 1e6:
+            raise typer.BadParameter(f"{text!r} is not like 5 or like starry-night=1.5")
+        if equals:
+            factors[id_] = value
+        else:
+            base = value
+    return base, factors

@@ -1,0 +1,249 @@
+"""The report: losses per style, blends, strength, how far styles are apart in pictures."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from model.data import load_validation_batch, resize_short_side
+from model.images import load_picture, to_image, to_tensor
+from model.losses import content_loss, gram_matrix, style_loss
+from model.perception import VGG19Features, pyramid
+from model.styles import StyleLibrary
+from model.stylizer import Look, Stylizer
+from model.train import StyleRecipe, measure_style
+
+BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class StyleFigures:
+    """Means over the photos: relative squared distances, 0 is a perfect match."""
+
+    content: float
+    style: float
+    photo_style: float
+    """Style loss of the untouched photos."""
+
+
+@dataclass(frozen=True)
+class BlendFigures:
+    """Style losses towards both ends at each share of the second style."""
+
+    first: str
+    second: str
+    to_first: list[float]
+    to_second: list[float]
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the loss to the first only rises, and to the second only falls."""
+        rising = all(a <= b for a, b in itertools.pairwise(self.to_first))
+        return rising and all(a >= b for a, b in itertools.pairwise(self.to_second))
+
+
+@dataclass
+class Report:
+    """Everything `evaluate` measures."""
+
+    photos: int
+    size: int
+    styles: dict[str, StyleFigures] = field(default_factory=dict)
+    singles: dict[str, StyleFigures] = field(default_factory=dict)
+    blends: list[BlendFigures] = field(default_factory=list)
+    original_psnr: float = 0.0
+    distances: list[tuple[float, str, str]] = field(default_factory=list)
+    """Mean absolute difference in levels of 255 between two styles' pictures, nearest first."""
+
+
+class Judge:
+    """Measures pictures of held-out photos under the training losses.
+
+    Parameters
+    ----------
+    photos
+        (N, 3, size, size) in [0, 1].
+    style_pictures
+        Path of each style's picture, by id.
+    loss_network
+        With the recipe's layers.
+    recipe
+        Layers, pyramid and style size as in training.
+    batch_size
+        Pictures at a time.
+    """
+
+    def __init__(
+        self,
+        photos: Tensor,
+        style_pictures: Mapping[str, Path],
+        loss_network: VGG19Features,
+        recipe: StyleRecipe,
+        batch_size: int = 10,
+    ) -> None:
+        self.photos = photos
+        self.loss_network = loss_network.to(memory_format=torch.channels_last)
+        self.recipe = recipe
+        self.batch_size = batch_size
+        self.style_grams = {
+            id_: measure_style(
+                to_tensor(resize_short_side(load_picture(path).rgb, recipe.style_size)),
+                loss_network,
+                recipe.style_layers,
+                recipe.pyramid_levels,
+            )
+            for id_, path in style_pictures.items()
+        }
+        measured = [self.measure(batch) for batch in photos.split(batch_size)]
+        self.photo_content = torch.cat([content for content, _ in measured])
+        self.photo_grams = [torch.cat(g) for g in zip(*(g for _, g in measured), strict=True)]
+
+    @torch.inference_mode()
+    def measure(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Content features and Gram matrices of pictures; bfloat16 products."""
+        recipe = self.recipe
+        with torch.autocast("cpu", torch.bfloat16):
+            found = [self.loss_network(s) for s in pyramid(pictures, recipe.pyramid_levels)]
+            grams = [gram_matrix(level[name]) for level in found for name in recipe.style_layers]
+        return found[0][recipe.content_layer], grams
+
+    def style_losses(self, grams: list[Tensor], id_: str) -> Tensor:
+        """Style loss (N,) of measured pictures towards a style."""
+        return style_loss(grams, [g[None].expand(len(grams[0]), -1, -1)
+                                  for g in self.style_grams[id_]])  # fmt: skip
+
+    def judge(self, stylizer: Stylizer, look: Look, ids: Sequence[str]) -> list[float]:
+        """Mean content loss, then the mean style loss towards each of ``ids``, over all photos."""
+        content, styles = [], []
+        done = 0
+        for batch in self.photos.split(self.batch_size):
+            with torch.autocast("cpu", torch.bfloat16):
+                pastiches = stylizer.stylize_batch(batch, [look] * len(batch))
+            features, grams = self.measure(pastiches)
+            content.append(content_loss(features, self.photo_content[done : done + len(batch)]))
+            styles.append(torch.stack([self.style_losses(grams, id_) for id_ in ids]))
+            done += len(batch)
+        return [torch.cat(content).mean().item(), *torch.cat(styles, 1).mean(1).tolist()]
+
+
+def evaluate(
+    stylizer: Stylizer,
+    library: StyleLibrary,
+    photo_paths: Sequence[Path],
+    style_pictures: Mapping[str, Path],
+    loss_network: VGG19Features,
+    size: int = 192,
+    singles: Mapping[str, tuple[Stylizer, StyleLibrary]] | None = None,
+    blend_pairs: Sequence[tuple[str, str]] = (),
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Measure a network on held-out photos.
+
+    Parameters
+    ----------
+    size
+        Side of the photos' centre squares in px.
+    singles
+        By style, a network of that style alone, to compare.
+    blend_pairs
+        Pairs of ids.
+    on_step
+        Told what is being measured.
+    """
+    photos = load_validation_batch(photo_paths, size)
+    recipe = StyleRecipe()
+    known = {id_: path for id_, path in style_pictures.items() if id_ in library}
+    judge = Judge(photos, known, loss_network, recipe)
+    report = Report(len(photos), size)
+    for id_ in known:
+        on_step(id_)
+        content, style = judge.judge(stylizer, Look(library[id_].code), [id_])
+        untouched = judge.style_losses(judge.photo_grams, id_).mean().item()
+        report.styles[id_] = StyleFigures(content, style, untouched)
+    for id_, (single, own) in (singles or {}).items():
+        on_step(f"{id_} alone")
+        content, style = judge.judge(single, Look(own[id_].code), [id_])
+        report.singles[id_] = StyleFigures(content, style, report.styles[id_].photo_style)
+    few = Judge(photos[::5], known, loss_network, recipe)
+    for first, second in blend_pairs:
+        on_step(f"{first} to {second}")
+        rows = []
+        for share in BLEND_SHARES:
+            code = library.mix({first: 1 - share, second: share})
+            rows.append(few.judge(stylizer, Look(code), [first, second])[1:])
+        to_first, to_second = map(list, zip(*rows, strict=True))
+        report.blends.append(BlendFigures(first, second, to_first, to_second))
+    on_step("original")
+    report.original_psnr = measure_original(stylizer, photo_paths)
+    on_step("distances")
+    report.distances = measure_distances(stylizer, library, photos[::25])
+    return report
+
+
+def measure_original(stylizer: Stylizer, photo_paths: Sequence[Path]) -> float:
+    """Mean PSNR in dB of the network's own answer at strength 0, whole photos, float32."""
+    ratios = []
+    for path in photo_paths:
+        photo = to_tensor(load_picture(path).rgb)[None]
+        error = (stylizer.reconstruct(photo) - photo).square().mean().item()
+        ratios.append(-10 * torch.tensor(error).log10().item())
+    return mean(ratios)
+
+
+def measure_distances(
+    stylizer: Stylizer, library: StyleLibrary, photos: Tensor
+) -> list[tuple[float, str, str]]:
+    """How far the pictures of each two styles are apart, in levels of 255, nearest first."""
+    pictures = {
+        style.id: stylizer.stylize_batch(photos, [Look(style.code)] * len(photos))
+        for style in library
+    }
+    return sorted(
+        ((pictures[a] - pictures[b]).abs().mean().item() * 255, a, b)
+        for a, b in itertools.combinations(pictures, 2)
+    )
+
+
+def render_sheet(
+    stylizer: Stylizer, library: StyleLibrary, photos: Sequence[Path], side: int, shown: int
+) -> Image.Image:
+    """A contact sheet: a row per style, a column per photo, the untouched photos on top.
+
+    Parameters
+    ----------
+    side
+        Longer side in px at which the photos are stylized.
+    shown
+        Height in px of a picture on the sheet.
+    """
+    pictures = [load_picture(path).resized(side).rgb for path in photos]
+    widths = [round(p.width * shown / p.height) for p in pictures]
+    styles = sorted(library, key=lambda style: style.id)
+    label = 14
+    sheet = Image.new("RGB", (sum(widths), (len(styles) + 1) * (shown + label)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, style in enumerate([None, *styles]):
+        top = row * (shown + label)
+        draw.text((3, top + 1), style.id if style else "photo", fill="black")
+        left = 0
+        for picture, width in zip(pictures, widths, strict=True):
+            result = stylizer.stylize_image(picture, Look(style.code)) if style else picture
+            small = result.resize((width, shown), Image.Resampling.LANCZOS)
+            sheet.paste(small, (left, top + label))
+            left += width
+    return sheet
+
+
+def render_strip(
+    stylizer: Stylizer, code: Tensor, photo: Path, strengths: Sequence[float], side: int
+) -> Image.Image:
+    """One photo at several strengths, side by side."""
+    picture = load_picture(photo).resized(side).rgb
+    batch = to_tensor(picture)[None].expand(len(strengths), -1, -1, -1)
+    results = stylizer.stylize_batch(batch, [Look(code, s) for s in strengths])
+    return to_image(torch.cat(list(results), dim=2))

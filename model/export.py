@@ -1,0 +1,85 @@
+"""From a trained table to a weights folder: network, style files, previews."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from model.files import write_atomically
+from model.images import encode_picture, load_picture
+from model.styles import Style, StyleLibrary, save_style
+from model.stylizer import NETWORK_FILE, Look, Stylizer
+from model.train import StyleTable
+from model.weights import Weights, save_weights
+
+PREVIEW_SIDE = 256  # px
+RENDER_SIDE = 512  # px: strokes come out at the size that people will see
+
+
+def export_table(
+    table: StyleTable,
+    entries: Sequence[Mapping[str, Any]],
+    folder: Path,
+    training: dict[str, Any],
+) -> Weights:
+    """Write the network and one style file per entry.
+
+    Parameters
+    ----------
+    table
+        Its rows are in the order of ``entries``, ``original`` last.
+    entries
+        ``id``, ``title`` and, where known, ``artist``, ``year``, ``attribution``.
+    folder
+        The weights folder; made if need be. Files of the same names are replaced.
+    training
+        How the network was made; stored in its file.
+    """
+    styles = folder / "styles"
+    styles.mkdir(parents=True, exist_ok=True)
+    codes = table.codes.detach().float().cpu()
+    weights = save_weights(folder / NETWORK_FILE, table.network, codes[-1], training)
+    for entry, code in zip(entries, codes[:-1], strict=True):
+        artist, year, attribution = (
+            str(entry.get(key) or "") for key in ("artist", "year", "attribution")
+        )
+        style = Style(
+            entry["id"],
+            entry["title"],
+            code.clone(),
+            weights.fingerprint,
+            artist,
+            year,
+            attribution,
+        )
+        save_style(style, styles / f"{style.id}.safetensors")
+    return weights
+
+
+def render_previews(folder: Path, photo: Path) -> list[Path]:
+    """Render one photo in every built-in style of a weights folder, as WebP beside each style.
+
+    Parameters
+    ----------
+    photo
+        Its centre square is used.
+    """
+    stylizer = Stylizer.load(folder, "auto")
+    library = StyleLibrary(folder / "styles", stylizer.fingerprint)
+    picture = load_picture(photo)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.rgb.resize(
+        (RENDER_SIDE, RENDER_SIDE),
+        Image.Resampling.LANCZOS,
+        box=(left, top, left + side, top + side),
+    )
+    written = []
+    for style in library:
+        pastiche = stylizer.stylize_image(square, Look(style.code))
+        small = pastiche.resize((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
+        path = folder / "styles" / f"{style.id}.webp"
+        write_atomically(path, encode_picture(small, "webp", 82))
+        written.append(path)
+    return written

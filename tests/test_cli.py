@@ -1,0 +1,304 @@
+"""The command line: what it does, how it fails, and that it leaves nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+from app.cli import main
+from model.perception import VGG19Features
+from model.stylizer import Stylizer
+from model.train import StyleRecipe
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(
+    small_weights_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Run:
+    """Run a command in an empty folder with the small network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PASTICHE_WEIGHTS_DIR", str(small_weights_folder))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["pastiche", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+            sys.exit(0)
+        code = caught.value.code
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run_command
+
+
+def save_photo(path: Path, size: tuple[int, int] = (40, 28), **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (*size[::-1], 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_one_photo_to_a_file(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.jpg")
+    result = run("stylize", "photo.jpg", "--style", "amber", "-o", "out.png")
+    assert result.code == 0, result.err
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (40, 28)
+
+
+def test_beside_the_photo_by_default(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "in" / "photo.webp")
+    assert run("stylize", "in/photo.webp", "--style", "amber").code == 0
+    assert leftovers(tmp_path) == ["in/photo-amber.webp", "in/photo.webp"]
+
+
+def test_folders_and_patterns_into_a_folder(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "in" / "a.jpg")
+    save_photo(tmp_path / "in" / "deep" / "b.PNG")
+    save_photo(tmp_path / "c1.webp")
+    save_photo(tmp_path / "c2.webp")
+    (tmp_path / "in" / "notes.txt").write_text("no photo")
+    result = run("stylize", "in", "c*.webp", "--mix", "amber=1,birch=3", "-o", "out")
+    assert result.code == 0, result.err
+    assert leftovers(tmp_path / "out") == ["a.jpg", "c1.webp", "c2.webp", "deep/b.png"]
+
+
+def test_mix_strength_colour_side_and_format(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.png", (60, 30))
+    result = run(
+        *("stylize", "photo.png", "--mix", "amber=0.6,birch=0.4", "--strength", "0.5"),
+        *("--preserve-color", "--max-side", "20", "--format", "jpeg", "-o", "out"),
+    )
+    assert result.code == 0, result.err
+    with Image.open(tmp_path / "out" / "photo.jpg") as picture:
+        assert picture.format == "JPEG"
+        assert picture.size == (20, 10)
+
+
+def test_strength_zero_gives_the_photo_back(run: Run, tmp_path: Path) -> None:
+    photo = save_photo(tmp_path / "photo.png")
+    assert run("stylize", "photo.png", "--style", "amber", "--strength", 0, "-o", "o.png").code == 0
+    with Image.open(photo) as before, Image.open(tmp_path / "o.png") as after:
+        assert before.tobytes() == after.convert("RGB").tobytes()
+
+
+def test_styles_differ_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.png")
+    for style in ("amber", "birch"):
+        assert run("stylize", "photo.png", "--style", style, "-o", f"{style}.png").code == 0
+    assert (tmp_path / "amber.png").read_bytes() != (tmp_path / "birch.png").read_bytes()
+
+
+def test_never_overwrites_without_force(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.png")
+    (tmp_path / "out.png").write_bytes(b"precious")
+    result = run("stylize", "photo.png", "--style", "amber", "-o", "out.png")
+    assert result.code == 1
+    assert "--force" in result.err
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+    assert run("stylize", "photo.png", "--style", "amber", "-o", "out.png", "--force").code == 0
+    assert (tmp_path / "out.png").read_bytes() != b"precious"
+
+
+def test_one_bad_file_among_good_ones(run: Run, tmp_path: Path) -> None:
+    good = save_photo(tmp_path / "in" / "good.jpg")
+    (tmp_path / "in" / "cut.jpg").write_bytes(good.read_bytes()[:200])
+    (tmp_path / "in" / "text.png").write_text("hello")
+    (tmp_path / "in" / "empty.webp").write_bytes(b"")
+    result = run("stylize", "in", "--style", "amber", "-o", "out")
+    assert result.code == 1
+    assert leftovers(tmp_path / "out") == ["good.jpg"]
+    lines = result.err.strip().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("pastiche: in/") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["none.jpg", "--style", "amber"], "none.jpg"),
+        (["photo.png"], "--style"),
+        (["photo.png", "--style", "amber", "--mix", "birch=1"], "--style"),
+        (["photo.png", "--style", "ambre"], "amber"),
+        (["photo.png", "--style", "../amber"], "no style"),
+        (["photo.png", "--mix", "amber=x"], "amber=x"),
+        (["photo.png", "--mix", "amber=nan"], "amber=nan"),
+        (["photo.png", "--mix", "amber=-1"], "amber=-1"),
+        (["photo.png", "--mix", "amber=1,amber=2"], "twice"),
+        (["photo.png", "--mix", ""], "--mix"),
+        (["photo.png", "--style", "amber", "--strength", "2"], "--strength"),
+        (["photo.png", "--style", "amber", "--strength", "nan"], "--strength"),
+        (["photo.png", "--style", "amber", "--max-side", "0"], "--max-side"),
+        (["photo.png", "--style", "amber", "--quality", "101"], "--quality"),
+        (["photo.png", "--style", "amber", "--format", "bmp"], "bmp"),
+        (["photo.png", "--style", "amber", "--format", "jpeg", "-o", "x.png"], "x.png"),
+        (["photo.png", "--style", "amber", "-o", "photo.png", "--force"], "replaced"),
+        (["a/p.png", "b/p.png", "--style", "amber", "-o", "out"], "both"),
+        (["empty", "--style", "amber"], "empty"),
+    ],
+)
+def test_wrong_usage(run: Run, tmp_path: Path, arguments: list[str], hint: str) -> None:
+    for name in ("photo.png", "a/p.png", "b/p.png"):
+        save_photo(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    before = leftovers(tmp_path)
+    result = run("stylize", *arguments)
+    assert result.code == 2
+    assert hint in result.err
+    assert leftovers(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--mix", "amber=0"], "must not all be 0"),
+        (["--style", "amber", "--device", "cuda:99"], "cuda:99"),
+        (["--style", "amber", "--weights", "nowhere"], "nowhere"),
+        (["--style", "amber", "-o", "photo.png/x.png"], "photo.png"),
+    ],
+)
+def test_failures_are_one_line(run: Run, tmp_path: Path, arguments: list[str], hint: str) -> None:
+    save_photo(tmp_path / "photo.png")
+    result = run("stylize", "photo.png", *arguments)
+    assert result.code == 1
+    assert hint in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert leftovers(tmp_path) == ["photo.png"]
+
+
+def test_damaged_network_is_one_line(
+    run: Run, tmp_path: Path, small_weights_folder: Path
+) -> None:
+    save_photo(tmp_path / "photo.png")
+    (tmp_path / "w").mkdir()
+    data = (small_weights_folder / "network.safetensors").read_bytes()
+    (tmp_path / "w" / "network.safetensors").write_bytes(data[:-100])
+    result = run("stylize", "photo.png", "--style", "amber", "--weights", "w")
+    assert result.code == 1
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_styles_as_table_and_json(run: Run) -> None:
+    table = run("styles")
+    assert table.code == 0
+    assert "attributed to An Artist, 1900" in table.out
+    rows = json.loads(run("styles", "--json").out)
+    assert [row["id"] for row in rows] == ["amber", "birch", "cobalt"]
+    assert rows[0]["kind"] == "built-in"
+
+
+def test_a_custom_style_of_the_users(
+    run: Run, tmp_path: Path, small_weights_folder: Path
+) -> None:
+    from model.styles import Style, StyleLibrary
+
+    stylizer = Stylizer.load(small_weights_folder, "cpu")
+    library = StyleLibrary(
+        small_weights_folder / "styles", stylizer.fingerprint, tmp_path / "data" / "styles"
+    )
+    library.add(Style("mine", "Mine [bold]", stylizer.original, stylizer.fingerprint))
+    save_photo(tmp_path / "photo.png")
+    assert run("stylize", "photo.png", "--style", "mine", "--data", "data").code == 0
+    assert "Mine [bold]" in run("styles", "--data", "data").out
+
+
+def test_help_and_version(run: Run) -> None:
+    assert "stylize" in run("--help").out
+    assert run("--version").out.startswith("pastiche ")
+    assert run("nonsense").code == 2
+
+
+def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
+    """A network from nothing to a report, small: the whole path that `weights/` came by."""
+    for i in range(3):
+        save_photo(tmp_path / "photos" / f"p{i}.png", (64, 64))
+        save_photo(tmp_path / "styles" / f"style-{i}.png", (64, 64))
+    recipe = StyleRecipe()
+    layers = {*recipe.style_layers, recipe.content_layer}
+    save_file(VGG19Features(layers).state_dict(), tmp_path / "vgg.safetensors")
+    common = ["--photos", "photos", "--styles", "styles", "--vgg", "vgg.safetensors"]
+    options = ["--batch-size", 1, "--photo-size", 32, "--style-size", 32, "--no-compile"]
+    result = run(
+        *("train", *common, "-o", "run", *options, "--steps", 2, "--only", "style-0"),
+        *("--only", "style-1", "--export", "weights", "--preview", "photos/p0.png"),
+        *("--style-weight", 4, "--style-weight", "style-1=2", "--validation", "photos"),
+    )
+    assert result.code == 0, result.err
+    assert leftovers(tmp_path / "weights") == [
+        "network.safetensors",
+        *(f"styles/style-{i}.{suffix}" for i in (0, 1) for suffix in ("safetensors", "webp")),
+    ]
+    refused = run("train", *common, "-o", "run", *options, "--steps", 2)
+    assert refused.code == 1
+    assert "other options" in refused.err
+    assert run("train", *common, "-o", "new", "--only", "style-9").code == 2
+    assert run("train", *common, "-o", "new", "--style-weight", "x=0").code == 2
+
+    result = run(
+        *("evaluate", *common, "-o", "report", "--weights", "weights", "--size", 64),
+        *("--limit", 2, "--samples", "photos", "--single", "weights"),
+    )
+    assert result.code == 0, result.err
+    assert leftovers(tmp_path / "report") == [
+        "quality.json",
+        "quality.md",
+        "strength.webp",
+        "styles.webp",
+    ]
+    text = (tmp_path / "report" / "quality.md").read_text()
+    # Against itself: no difference, however small the network.
+    assert "| **mean** | | | +0.0% | | | +0.0% |" in text
+
+
+def test_interrupt_leaves_nothing_half_written(tmp_path: Path, small_weights_folder: Path) -> None:
+    """Ctrl-C in the middle: no traceback, only whole pictures, no temporary file."""
+    for i in range(30):
+        save_photo(tmp_path / "in" / f"{i:02}.png", (400, 400))
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "app.cli", "stylize", "in", "--style", "amber", "-o", "out"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PASTICHE_WEIGHTS_DIR": str(small_weights_folder),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list((tmp_path / "out").glob("*.png")):
+        pass
+    process.send_signal(2)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    for path in (tmp_path / "out").iterdir():
+        with Image.open(path) as picture:
+            picture.load()

@@ -1,0 +1,218 @@
+"""Training: it learns, it resumes exactly, it draws the same whatever happened before."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from model.data import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
+from model.export import export_table, render_previews
+from model.network import NetworkConfig
+from model.perception import VGG19Features
+from model.styles import StyleLibrary
+from model.train import StyleRecipe, StyleTask, load_style_pictures
+from model.training import Loop, LoopConfig, MovingAverage
+
+SMALL = NetworkConfig(channels=8, residual_blocks=1)
+RECIPE = StyleRecipe(
+    photo_size=32,
+    batch_size=2,
+    style_size=48,
+    style_layers=("relu1_2", "relu2_1"),
+    content_layer="relu2_1",
+    pyramid_levels=2,
+    original_repeats=1,
+    network=SMALL,
+)
+CONFIG = LoopConfig(
+    steps=6,
+    warmup_steps=2,
+    precision="float32",
+    compile=False,
+    log_every=2,
+    validate_every=3,
+    ema_decay=0.9,
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five photos and two styles, made up."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for folder, count in (("photos", 5), ("styles", 2)):
+        (root / folder).mkdir()
+        for i in range(count):
+            coarse = rng.integers(0, 256, (4 + 4 * i, 6, 3), dtype=np.uint8)
+            image = Image.fromarray(coarse).resize((72, 56), Image.Resampling.BICUBIC)
+            image.save(root / folder / f"{folder[:-1]}-{i}.png")
+    return root
+
+
+def make_task(pictures: Path, recipe: StyleRecipe = RECIPE, validation: int = 2) -> StyleTask:
+    torch.manual_seed(11)
+    photos = find_photos(pictures / "photos")
+    return StyleTask(
+        recipe,
+        {entry["id"]: entry["path"] for entry in load_style_pictures(pictures / "styles")},
+        photos,
+        photos[:validation],
+        VGG19Features({*recipe.style_layers, recipe.content_layer}),
+    )
+
+
+def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures, replace(RECIPE, original_repeats=0), validation=0)
+    loop = Loop(task, replace(CONFIG, steps=40, learning_rate=3e-3), tmp_path, {})
+    reports: list[float] = []
+    assert loop.run(lambda report: reports.append(report.losses["total"]))
+    assert sum(reports[-4:]) < 0.8 * sum(reports[:4])
+
+
+def test_resume_equals_uninterrupted_training(pictures: Path, tmp_path: Path) -> None:
+    whole = Loop(make_task(pictures), CONFIG, tmp_path / "whole", RECIPE.to_dict())
+    assert whole.run()
+
+    first = Loop(make_task(pictures), CONFIG, tmp_path / "cut", RECIPE.to_dict())
+    assert not first.run(should_stop=lambda: first.step == 3)
+    second = Loop(make_task(pictures), CONFIG, tmp_path / "cut", RECIPE.to_dict())
+    assert second.resume()
+    assert second.step == 3
+    assert second.run()
+
+    expected = load_file(whole.checkpoint_path)
+    actual = load_file(second.checkpoint_path)
+    assert expected.keys() == actual.keys()
+    assert any(name.startswith("adam.exp_avg_sq.") for name in expected)
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, actual[name]), name
+    for name in ("curve.csv", "validation.csv"):
+        steps = [
+            [row[0] for row in csv.reader((tmp_path / kind / name).read_text().splitlines())]
+            for kind in ("whole", "cut")
+        ]
+        assert steps[0] == steps[1]
+
+
+def test_rows_after_the_last_checkpoint_are_dropped(pictures: Path, tmp_path: Path) -> None:
+    loop = Loop(make_task(pictures), replace(CONFIG, steps=4), tmp_path, {})
+    loop.run()
+    with (tmp_path / "curve.csv").open("a") as file:
+        file.write("6,1.0,9,9,9,9\n")
+    again = Loop(make_task(pictures), CONFIG, tmp_path, {})
+    again.resume()
+    assert "\n6," not in (tmp_path / "curve.csv").read_text()
+    assert "\n4," in (tmp_path / "curve.csv").read_text()
+
+
+def test_checkpoints_of_other_recipes_and_damaged_ones_are_refused(
+    pictures: Path, tmp_path: Path
+) -> None:
+    loop = Loop(make_task(pictures), replace(CONFIG, steps=1), tmp_path, {"seed": 0})
+    assert not loop.resume()
+    loop.run()
+    with pytest.raises(ValueError, match="other options"):
+        Loop(make_task(pictures), CONFIG, tmp_path, {"seed": 1}).resume()
+    loop.checkpoint_path.write_bytes(loop.checkpoint_path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot read"):
+        loop.resume()
+
+
+def test_a_loss_that_is_not_finite_stops_training(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures)
+    with torch.no_grad():
+        task.module.codes.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        Loop(task, CONFIG, tmp_path, {}).run()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_only_the_rows_of_a_batch_move(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures)
+    before = task.module.codes.detach().clone()
+    photos, _ = task.batch(0)
+    Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0])))
+    assert not torch.equal(task.module.codes[0], before[0])
+    assert torch.equal(task.module.codes[1:], before[1:])
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup_steps=10, final_share=0.1)
+    rates = [config.rate(step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.55, abs=0.01)
+    assert rates[100] == pytest.approx(0.1)
+
+
+def test_moving_average_swaps_back() -> None:
+    module = torch.nn.Linear(2, 2)
+    average = MovingAverage(module, 0.5)
+    with torch.no_grad():
+        module.weight.fill_(7)
+    with average.in_place_of(module):
+        assert not bool(module.weight.eq(7).any())
+    assert bool(module.weight.eq(7).all())
+
+
+def test_every_pass_sees_every_item_once() -> None:
+    items = list(range(7))
+    passes = [[cycle(items, 7 * p + i, seed=3) for i in range(7)] for p in range(3)]
+    assert all(sorted(p) == items for p in passes)
+    assert passes[0] != passes[1]
+    assert [cycle(items, i, seed=3) for i in range(7)] == passes[0]
+
+
+def test_batches_depend_on_the_step_alone(pictures: Path) -> None:
+    task, again = make_task(pictures), make_task(pictures)
+    for step in (5, 2, 5):
+        photos, rows = task.batch(step)
+        assert photos.shape == (2, 3, 32, 32)
+        same_photos, same_rows = again.batch(step)
+        assert torch.equal(photos, same_photos)
+        assert torch.equal(rows, same_rows)
+
+
+def test_crops_vary_in_scale_and_some_are_flat(pictures: Path) -> None:
+    paths = find_photos(pictures / "photos")
+    crops = PhotoCrops(paths, 32, flat_share=1.0)
+    flat = crops.batch(0, 8)
+    detailed = PhotoCrops(paths, 32, flat_share=0.0).batch(0, 8)
+
+    def roughness(batch: torch.Tensor) -> float:
+        return float(batch.diff(dim=3).abs().mean())
+
+    assert roughness(flat) < 0.7 * roughness(detailed)
+
+
+def test_validation_squares_and_short_sides(pictures: Path) -> None:
+    batch = load_validation_batch(find_photos(pictures / "photos")[:3], 24)
+    assert batch.shape == (3, 3, 24, 24)
+    assert resize_short_side(Image.new("RGB", (100, 50)), 25).size == (50, 25)
+
+
+def test_folders_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no photos"):
+        find_photos(tmp_path)
+    (tmp_path / "styles.json").write_text('[{"id": "gone", "title": "Gone"}]')
+    with pytest.raises(ValueError, match="gone"):
+        load_style_pictures(tmp_path)
+
+
+def test_export_makes_a_whole_weights_folder(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures)
+    entries = load_style_pictures(pictures / "styles")
+    weights = export_table(task.module, entries, tmp_path, {"steps": 1})
+    library = StyleLibrary(tmp_path / "styles", weights.fingerprint)
+    assert [style.id for style in library] == ["style-0", "style-1"]
+    assert library["style-0"].title == "Style 0"
+    torch.testing.assert_close(library["style-1"].code, task.module.codes[1].detach())
+    previews = render_previews(tmp_path, pictures / "photos" / "photo-0.png")
+    assert [path.name for path in previews] == ["style-0.webp", "style-1.webp"]
+    with Image.open(previews[0]) as preview:
+        assert preview.size == (256, 256)
