@@ -1,4 +1,4 @@
-"""What a picture file holds, read from its bytes before any library decodes them.
+"""From the bytes of a picture file to its colours, no more of it parsed than they need.
 
 Pillow decodes the pixels, but parses more than pixels first, and all of that at a stranger's
 will. Measured with Pillow 13: 8 MB of compressed PNG text or of repeated profiles cost 16 s; a

@@ -43,13 +43,15 @@ def run(
 
     def run_command(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["pastiche", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
+        code: object = 0
+        try:
             main()
-            sys.exit(0)
-        code = caught.value.code
+        except SystemExit as stop:
+            code = stop.code or 0
         captured = capfd.readouterr()
         assert "Traceback" not in captured.err
-        return Result(code if isinstance(code, int) else 0, captured.out, captured.err)
+        assert isinstance(code, int)
+        return Result(code, captured.out, captured.err)
 
     return run_command
 
@@ -194,9 +196,7 @@ def test_failures_are_one_line(run: Run, tmp_path: Path, arguments: list[str], h
     assert leftovers(tmp_path) == ["photo.png"]
 
 
-def test_damaged_network_is_one_line(
-    run: Run, tmp_path: Path, small_weights_folder: Path
-) -> None:
+def test_damaged_network_is_one_line(run: Run, tmp_path: Path, small_weights_folder: Path) -> None:
     save_photo(tmp_path / "photo.png")
     (tmp_path / "w").mkdir()
     data = (small_weights_folder / "network.safetensors").read_bytes()
@@ -215,9 +215,7 @@ def test_styles_as_table_and_json(run: Run) -> None:
     assert rows[0]["kind"] == "built-in"
 
 
-def test_a_custom_style_of_the_users(
-    run: Run, tmp_path: Path, small_weights_folder: Path
-) -> None:
+def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_folder: Path) -> None:
     from model.styles import Style, StyleLibrary
 
     stylizer = Stylizer.load(small_weights_folder, "cpu")
@@ -282,7 +280,7 @@ def test_interrupt_leaves_nothing_half_written(tmp_path: Path, small_weights_fol
     """Ctrl-C in the middle: no traceback, only whole pictures, no temporary file."""
     for i in range(30):
         save_photo(tmp_path / "in" / f"{i:02}.png", (400, 400))
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "stylize", "in", "--style", "amber", "-o", "out"],
         cwd=tmp_path,
         env=os.environ

@@ -55,7 +55,9 @@ def test_statistics_are_float32_whatever_the_activations() -> None:
 
 
 def test_flat_maps_stay_finite() -> None:
-    z = ConditionalInstanceNorm(2)(torch.full((1, 2, 8, 8), 0.3), torch.ones(1, 2), torch.ones(1, 2))
+    z = ConditionalInstanceNorm(2)(
+        torch.full((1, 2, 8, 8), 0.3), torch.ones(1, 2), torch.ones(1, 2)
+    )
     torch.testing.assert_close(z, torch.ones_like(z), rtol=0, atol=1e-3)
 
 

@@ -64,7 +64,9 @@ def test_extreme_weights_still_sum_to_one() -> None:
 
 
 def test_round_trip_is_bit_exact(tmp_path: Path) -> None:
-    style = make_style(title="Sjálf “Żółw” 🌌", training={"steps": 3}, created="2026-01-01T00:00:00Z")
+    style = make_style(
+        title="Sjálf “Żółw” 🌌", training={"steps": 3}, created="2026-01-01T00:00:00Z"
+    )
     save_style(style, tmp_path / "night.safetensors")
     loaded = load_style(tmp_path / "night.safetensors")
     assert torch.equal(loaded.code, style.code)
@@ -241,7 +243,7 @@ def test_custom_styles_need_a_folder(library: StyleLibrary) -> None:
         bare.add(custom_style(library))
 
 
-def test_metadata_stay_text(tmp_path: Path) -> None:
+def test_metadata_stay_text() -> None:
     style = make_style(title="<script>alert(1)</script>")
     data = pack_style(style)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
