@@ -57,7 +57,7 @@ class LoopConfig:
     learning_rate
         Adam's, at the end of the warm-up; it then falls by a cosine to ``final_share`` of it.
     warmup_steps
-        Steps over which the rate rises linearly.
+        Steps over which the rate rises linearly; a tenth of all at most.
     final_share
         The last rate as a share of the first.
     ema_decay
@@ -91,9 +91,10 @@ class LoopConfig:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then a cosine."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        warmup = min(self.warmup_steps, self.steps // 10)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        done = (step - warmup) / (self.steps - warmup)
         cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
         return self.learning_rate * (self.final_share + (1 - self.final_share) * cosine)
 

@@ -247,7 +247,16 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     result = run(
         *("train", *common, "-o", "run", *options, "--steps", 2, "--only", "style-0"),
         *("--only", "style-1", "--export", "weights", "--preview", "photos/p0.png"),
-        *("--style-weight", 4, "--style-weight", "style-1=2", "--validation", "photos"),
+        *(
+            "--original-steps",
+            2,
+            "--style-weight",
+            4,
+            "--style-weight",
+            "style-1=2",
+            "--validation",
+            "photos",
+        ),
     )
     assert result.code == 0, result.err
     assert leftovers(tmp_path / "weights") == [

@@ -15,7 +15,7 @@ from model.export import export_table, render_previews
 from model.network import NetworkConfig
 from model.perception import VGG19Features
 from model.styles import StyleLibrary
-from model.train import StyleRecipe, StyleTask, load_style_pictures
+from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
 from model.training import Loop, LoopConfig, MovingAverage
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
@@ -139,6 +139,22 @@ def test_only_the_rows_of_a_batch_move(pictures: Path, tmp_path: Path) -> None:
     Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0])))
     assert not torch.equal(task.module.codes[0], before[0])
     assert torch.equal(task.module.codes[1:], before[1:])
+
+
+def test_original_alone_gets_better_and_moves_nothing_else(pictures: Path, tmp_path: Path) -> None:
+    table = make_task(pictures).module
+    before = {name: value.clone() for name, value in table.state_dict().items()}
+    photos = find_photos(pictures / "photos")
+    task = OriginalTask(table, RECIPE, photos, photos[:2])
+    psnr = task.validate()["original_psnr"]
+    config = replace(CONFIG, steps=30, learning_rate=0.02, validate_every=0)
+    Loop(task, config, tmp_path, {}).run()
+    assert task.validate()["original_psnr"] > psnr + 1
+    for name, value in table.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert [
+        name for name in load_file(tmp_path / "checkpoint.safetensors") if "module" in name
+    ] == ["module.row"]
 
 
 def test_learning_rate_rises_and_falls() -> None:

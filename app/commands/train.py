@@ -1,6 +1,8 @@
 """``pastiche train``: a network of many styles, from photos and style pictures."""
 
+import copy
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from app.commands.common import Device, error_console
 
 if TYPE_CHECKING:
+    from model.training import Loop
     from model.training import Progress as Report
 
 
@@ -44,6 +47,9 @@ def train(
     original_repeats: Annotated[
         int, typer.Option(min=0, help="How often a pass over the styles trains the original.")
     ] = 5,
+    original_steps: Annotated[
+        int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
+    ] = 400,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
     ema_decay: Annotated[float, typer.Option(min=0, max=1, help="Of the shipped average.")] = 0.998,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
@@ -52,11 +58,13 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train one network on many styles; interrupt it and start it again as you like."""
+    import torch
+
     from model.data import find_photos
     from model.export import export_table, render_previews
     from model.perception import load_vgg19
     from model.stylizer import choose_device
-    from model.train import StyleRecipe, StyleTask, load_style_pictures
+    from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
     from model.training import Loop, LoopConfig
 
     base, factors = parse_style_weights(style_weight or [])
@@ -76,11 +84,12 @@ def train(
         seed=seed,
     )
     chosen = choose_device(device)
+    held_out = find_photos(validation)[:20] if validation else []
     task = StyleTask(
         recipe,
         {entry["id"]: entry["path"] for entry in entries},
         find_photos(photos),
-        find_photos(validation)[:20] if validation else [],
+        held_out,
         load_vgg19(vgg, {*recipe.style_layers, recipe.content_layer}),
         str(chosen),
     )
@@ -93,9 +102,34 @@ def train(
         device=str(chosen),
     )
     loop = Loop(task, config, output, recipe.to_dict())
-    if loop.resume():
-        error_console().print(f"resumed at step {loop.step}")
+    run_with_progress(loop)
+    if export is None:
+        return
+    with loop.average.in_place_of(task.module):
+        table = copy.deepcopy(task.module)
+    if original_repeats and original_steps:
+        polish = OriginalTask(table, recipe, task.crops.paths, held_out, str(chosen))
+        polishing = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
+        last = Loop(polish, polishing, output / f"original-{steps}", recipe.to_dict())
+        run_with_progress(last)
+        with torch.no_grad():
+            table.codes[-1].copy_(last.average.values["row"])
+    training: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "steps": loop.step,
+        "photos_seen": loop.step * batch_size,
+        "seconds": round(loop.seconds),
+    }
+    export_table(table, entries, export, training)
+    if preview is not None:
+        render_previews(export, preview)
 
+
+def run_with_progress(loop: "Loop") -> None:
+    """Run a loop, from its checkpoint if there is one, until it ends or a signal asks to stop."""
+    console = error_console()
+    if loop.resume():
+        console.print(f"resumed at step {loop.step}")
     stopped = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -109,9 +143,9 @@ def train(
         BarColumn(),
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
-        console=error_console(),
+        console=console,
     ) as bar:
-        line = bar.add_task("", total=steps, completed=loop.step)
+        line = bar.add_task("", total=loop.config.steps, completed=loop.step)
 
         def show(report: "Report") -> None:
             losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
@@ -119,24 +153,13 @@ def train(
 
         finished = loop.run(show, lambda: stopped)
     if not finished:
-        error_console().print(f"stopped at step {loop.step}; the same command continues")
+        console.print(f"stopped at step {loop.step}; the same command continues")
         raise typer.Exit(1)
-    if export is not None:
-        training: dict[str, Any] = {
-            "recipe": recipe.to_dict(),
-            "steps": loop.step,
-            "photos_seen": loop.step * batch_size,
-            "seconds": round(loop.seconds),
-        }
-        with loop.average.in_place_of(task.module):
-            export_table(task.module, entries, export, training)
-        if preview is not None:
-            render_previews(export, preview)
 
 
 def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
     """The general weight and the factors of single styles."""
-    base, factors = 5.0, {}
+    base, factors = 10.0, {}
     for text in texts:
         id_, equals, number = text.rpartition("=")
         try:
@@ -144,7 +167,7 @@ def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
         except ValueError:
             value = -1.0
         if not 0 < value < 1e6:
-            raise typer.BadParameter(f"{text!r} is not like 5 or like starry-night=1.5")
+            raise typer.BadParameter(f"{text!r} is not like 10 or like starry-night=1.5")
         if equals:
             factors[id_] = value
         else:
