@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.commands.evaluate import evaluate
+from app.commands.serve import serve
 from app.commands.styles import styles
 from app.commands.stylize import stylize
 from app.commands.train import train
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (stylize, styles, train, evaluate):
+for command in (serve, stylize, styles, train, evaluate):
     app.command()(command)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.data import load_validation_batch, resize_short_side
 from model.images import load_picture, to_image, to_tensor
-from model.losses import content_loss, gram_matrix, style_loss
+from model.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
 from model.perception import VGG19Features, pyramid
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
@@ -27,8 +27,11 @@ class StyleFigures:
 
     content: float
     style: float
+    gram: float
+    """The style loss over plain Gram matrices, as the paper has it."""
     photo_style: float
     """Style loss of the untouched photos."""
+    photo_gram: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Judge:
         self.loss_network = loss_network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.batch_size = batch_size
-        self.style_grams = {
+        self.styles = {
             id_: measure_style(
                 to_tensor(resize_short_side(load_picture(path).rgb, recipe.style_size)),
                 loss_network,
@@ -101,34 +104,49 @@ class Judge:
         }
         measured = [self.measure(batch) for batch in photos.split(batch_size)]
         self.photo_content = torch.cat([content for content, _ in measured])
-        self.photo_grams = [torch.cat(g) for g in zip(*(g for _, g in measured), strict=True)]
+        self.photo_moments = [
+            Moments(*map(torch.cat, zip(*layer, strict=True)))
+            for layer in zip(*(moments for _, moments in measured), strict=True)
+        ]
 
     @torch.inference_mode()
-    def measure(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Content features and Gram matrices of pictures; bfloat16 products."""
+    def measure(self, pictures: Tensor) -> tuple[Tensor, list[Moments]]:
+        """Content features and moments of pictures; convolutions in bfloat16."""
         recipe = self.recipe
         with torch.autocast("cpu", torch.bfloat16):
             found = [self.loss_network(s) for s in pyramid(pictures, recipe.pyramid_levels)]
-            grams = [gram_matrix(level[name]) for level in found for name in recipe.style_layers]
-        return found[0][recipe.content_layer], grams
+        moments = [feature_moments(level[name]) for level in found for name in recipe.style_layers]
+        return found[0][recipe.content_layer], moments
 
-    def style_losses(self, grams: list[Tensor], id_: str) -> Tensor:
-        """Style loss (N,) of measured pictures towards a style."""
-        return style_loss(grams, [g[None].expand(len(grams[0]), -1, -1)
-                                  for g in self.style_grams[id_]])  # fmt: skip
+    def style_losses(self, moments: list[Moments], id_: str) -> Tensor:
+        """Style loss and plain Gram loss of measured pictures towards a style: (2, N)."""
+        count = len(moments[0].mean)
+        wanted = [
+            Moments(m.mean.expand(count, -1), m.gram.expand(count, -1, -1))
+            for m in self.styles[id_]
+        ]
+        return torch.stack([style_loss(moments, wanted), gram_loss(moments, wanted)])
 
-    def judge(self, stylizer: Stylizer, look: Look, ids: Sequence[str]) -> list[float]:
-        """Mean content loss, then the mean style loss towards each of ``ids``, over all photos."""
+    def judge(
+        self, stylizer: Stylizer, look: Look, ids: Sequence[str]
+    ) -> tuple[float, list[list[float]]]:
+        """Mean content loss, and for each of ``ids`` the mean style loss and plain Gram loss."""
         content, styles = [], []
         done = 0
         for batch in self.photos.split(self.batch_size):
             with torch.autocast("cpu", torch.bfloat16):
                 pastiches = stylizer.stylize_batch(batch, [look] * len(batch))
-            features, grams = self.measure(pastiches)
+            features, moments = self.measure(pastiches)
             content.append(content_loss(features, self.photo_content[done : done + len(batch)]))
-            styles.append(torch.stack([self.style_losses(grams, id_) for id_ in ids]))
+            styles.append(torch.stack([self.style_losses(moments, id_) for id_ in ids]))
             done += len(batch)
-        return [torch.cat(content).mean().item(), *torch.cat(styles, 1).mean(1).tolist()]
+        return torch.cat(content).mean().item(), torch.cat(styles, 2).mean(2).tolist()
+
+    def figures(self, stylizer: Stylizer, code: Tensor, id_: str) -> StyleFigures:
+        """What a style's code is worth."""
+        content, ((style, gram),) = self.judge(stylizer, Look(code), [id_])
+        photo_style, photo_gram = self.style_losses(self.photo_moments, id_).mean(1).tolist()
+        return StyleFigures(content, style, gram, photo_style, photo_gram)
 
 
 def evaluate(
@@ -162,20 +180,18 @@ def evaluate(
     report = Report(len(photos), size)
     for id_ in known:
         on_step(id_)
-        content, style = judge.judge(stylizer, Look(library[id_].code), [id_])
-        untouched = judge.style_losses(judge.photo_grams, id_).mean().item()
-        report.styles[id_] = StyleFigures(content, style, untouched)
+        report.styles[id_] = judge.figures(stylizer, library[id_].code, id_)
     for id_, (single, own) in (singles or {}).items():
         on_step(f"{id_} alone")
-        content, style = judge.judge(single, Look(own[id_].code), [id_])
-        report.singles[id_] = StyleFigures(content, style, report.styles[id_].photo_style)
+        report.singles[id_] = judge.figures(single, own[id_].code, id_)
     few = Judge(photos[::5], known, loss_network, recipe)
     for first, second in blend_pairs:
         on_step(f"{first} to {second}")
         rows = []
         for share in BLEND_SHARES:
             code = library.mix({first: 1 - share, second: share})
-            rows.append(few.judge(stylizer, Look(code), [first, second])[1:])
+            _, losses = few.judge(stylizer, Look(code), [first, second])
+            rows.append([style for style, _ in losses])
         to_first, to_second = map(list, zip(*rows, strict=True))
         report.blends.append(BlendFigures(first, second, to_first, to_second))
     on_step("original")

@@ -1,28 +1,36 @@
-"""Content and style losses (Gatys et al. 2016; Johnson et al. 2016): pure functions.
+"""Content and style losses: pure functions.
 
-Both are relative squared distances, so that layers and styles of very different magnitude share
-one scale: 0 is a perfect match, and 1 is as far away as an all-zero answer would be.
+All are relative squared distances, so that layers and styles of very different magnitude share one
+scale: 0 is a perfect match, and 1 is as far away as an all-zero answer would be.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def gram_matrix(features: Tensor) -> Tensor:
-    """Gram matrix of feature maps, divided by H*W (and not by C).
+class Moments(NamedTuple):
+    """First and second moments of feature maps over positions, in float32."""
 
-    Parameters
-    ----------
-    features
-        (N, C, H, W).
+    mean: Tensor
+    """(N, C)."""
+    gram: Tensor
+    """(N, C, C): the Gram matrix divided by H*W (and not by C)."""
 
-    Returns
-    -------
-    Tensor
-        (N, C, C): mean products of pairs of channels over positions.
-    """
-    flat = features.flatten(2)  # (N, C, HW)
-    return torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2]
+    def shifted_gram(self, center: Tensor) -> Tensor:
+        """Gram matrix (N, C, C) of the features minus ``center`` (N, C)."""
+        cross = center[:, :, None] * self.mean[:, None, :]  # (N, C, C)
+        square = center[:, :, None] * center[:, None, :]
+        return self.gram - cross - cross.transpose(1, 2) + square
+
+
+def feature_moments(features: Tensor) -> Moments:
+    """Mean and Gram matrix of features (N, C, H, W); what a style is, seen by one layer."""
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)  # (N, C, HW)
+        return Moments(flat.mean(2), torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2])
 
 
 def relative_square_distance(actual: Tensor, target: Tensor) -> Tensor:
@@ -32,7 +40,7 @@ def relative_square_distance(actual: Tensor, target: Tensor) -> Tensor:
 
 
 def content_loss(features: Tensor, photo_features: Tensor) -> Tensor:
-    """Content loss of each picture (the paper, eq. 2, relative to the photo's own features).
+    """Content loss of each picture (Dumoulin et al. 2017, eq. 2, relative to the photo).
 
     Parameters
     ----------
@@ -47,18 +55,32 @@ def content_loss(features: Tensor, photo_features: Tensor) -> Tensor:
     return relative_square_distance(features, photo_features)
 
 
-def style_loss(grams: list[Tensor], style_grams: list[Tensor]) -> Tensor:
-    """Style loss of each picture: the mean over layers (the paper, eq. 3, made relative).
+def style_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
+    """Style loss of each picture, over Gram matrices shifted by the style's mean features.
+
+    Activations are never negative, so that the products of their means make up most of a plain
+    Gram matrix: a network that gets the colours right has then little to gain from strokes. Taken
+    around the style's own mean (the activation shift of Novak and Nikulin, arXiv:1605.04603), the
+    matrix of a match is the covariance of the style's features, and texture has its full weight.
 
     Parameters
     ----------
-    grams, style_grams
-        One (N, C, C) Gram matrix per layer, of the pastiche and of its style.
+    pastiche, style
+        One entry per layer, shallow to deep; N pictures each.
 
     Returns
     -------
     Tensor
-        (N,).
+        (N,), the mean over layers.
     """
-    terms = [relative_square_distance(g, s) for g, s in zip(grams, style_grams, strict=True)]
+    terms = [
+        relative_square_distance(p.shifted_gram(s.mean), s.shifted_gram(s.mean))
+        for p, s in zip(pastiche, style, strict=True)
+    ]
+    return torch.stack(terms).mean(0)
+
+
+def gram_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
+    """Style loss of each picture over plain Gram matrices (the paper, eq. 3, made relative)."""
+    terms = [relative_square_distance(p.gram, s.gram) for p, s in zip(pastiche, style, strict=True)]
     return torch.stack(terms).mean(0)

@@ -17,7 +17,7 @@ from model.data import (
     resize_short_side,
 )
 from model.images import load_picture, to_tensor
-from model.losses import content_loss, gram_matrix, style_loss
+from model.losses import Moments, content_loss, feature_moments, style_loss
 from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
 from model.perception import VGG19Features, pyramid
 
@@ -63,7 +63,7 @@ class StyleRecipe:
     content_layer: str = "relu3_2"
     pyramid_levels: int = 3
     content_weight: float = 1.0
-    style_weight: float = 10.0
+    style_weight: float = 5.0
     style_weights: dict[str, float] = field(default_factory=dict)
     pixel_weight: float = 200.0
     original_repeats: int = 5
@@ -89,8 +89,8 @@ class StyleTable(nn.Module):
 
 def measure_style(
     picture: Tensor, loss_network: VGG19Features, layers: Sequence[str], levels: int
-) -> list[Tensor]:
-    """Gram matrices of a style picture: one (C, C) per pyramid level and layer.
+) -> list[Moments]:
+    """Moments of a style picture's features: one entry per pyramid level and layer.
 
     Parameters
     ----------
@@ -98,12 +98,8 @@ def measure_style(
         (3, H, W) in [0, 1].
     """
     with torch.no_grad():
-        return [
-            gram_matrix(features[name])[0]
-            for scaled in pyramid(picture[None], levels)
-            for features in [loss_network(scaled)]
-            for name in layers
-        ]
+        found = [loss_network(scaled) for scaled in pyramid(picture[None], levels)]
+        return [feature_moments(level[name]) for level in found for name in layers]
 
 
 class StyleTask:
@@ -155,9 +151,14 @@ class StyleTask:
             )
             for path in style_paths.values()
         ]
-        # `original` has no Gram matrices; ones keep its row of the table finite, at weight 0.
-        measured.append([torch.ones_like(gram) for gram in measured[0]])
-        self.grams = [torch.stack(grams) for grams in zip(*measured, strict=True)]  # (S + 1, C, C)
+        # `original` is no style; a target other than 0 keeps its losses finite, at weight 0.
+        measured.append(
+            [Moments(torch.zeros_like(m.mean), torch.ones_like(m.gram)) for m in measured[0]]
+        )
+        self.style_moments = [  # (S + 1, C), (S + 1, C, C)
+            Moments(*map(torch.cat, zip(*layer, strict=True)))
+            for layer in zip(*measured, strict=True)
+        ]
         weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
         self.style_weights = recipe.style_weight * torch.tensor([*weights, 0.0], device=device)
         self.original = len(style_paths)
@@ -208,8 +209,9 @@ class StyleTask:
             target = self.loss_network(photos, depth=deep)[deep]
         found = [self.loss_network(scaled) for scaled in pyramid(pastiches, recipe.pyramid_levels)]
         content = content_loss(found[0][deep], target)
-        grams = [gram_matrix(level[name]) for level in found for name in recipe.style_layers]
-        return content, style_loss(grams, [table[rows] for table in self.grams])
+        moments = [feature_moments(level[name]) for level in found for name in recipe.style_layers]
+        wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
+        return content, style_loss(moments, wanted)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -39,6 +39,7 @@ def run(
     """Run a command in an empty folder with the small network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PASTICHE_WEIGHTS_DIR", str(small_weights_folder))
+    monkeypatch.setenv("PASTICHE_DATA_DIR", str(tmp_path / "no-data"))
     monkeypatch.setenv("COLUMNS", "200")
 
     def run_command(*arguments: object) -> Result:
@@ -183,7 +184,7 @@ def test_wrong_usage(run: Run, tmp_path: Path, arguments: list[str], hint: str) 
     [
         (["--mix", "amber=0"], "must not all be 0"),
         (["--style", "amber", "--device", "cuda:99"], "cuda:99"),
-        (["--style", "amber", "--weights", "nowhere"], "nowhere"),
+        (["--style", "amber", "--weights-dir", "nowhere"], "nowhere"),
         (["--style", "amber", "-o", "photo.png/x.png"], "photo.png"),
     ],
 )
@@ -201,7 +202,7 @@ def test_damaged_network_is_one_line(run: Run, tmp_path: Path, small_weights_fol
     (tmp_path / "w").mkdir()
     data = (small_weights_folder / "network.safetensors").read_bytes()
     (tmp_path / "w" / "network.safetensors").write_bytes(data[:-100])
-    result = run("stylize", "photo.png", "--style", "amber", "--weights", "w")
+    result = run("stylize", "photo.png", "--style", "amber", "--weights-dir", "w")
     assert result.code == 1
     assert len(result.err.strip().splitlines()) == 1
 
@@ -224,8 +225,8 @@ def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_fol
     )
     library.add(Style("mine", "Mine [bold]", stylizer.original, stylizer.fingerprint))
     save_photo(tmp_path / "photo.png")
-    assert run("stylize", "photo.png", "--style", "mine", "--data", "data").code == 0
-    assert "Mine [bold]" in run("styles", "--data", "data").out
+    assert run("stylize", "photo.png", "--style", "mine", "--data-dir", "data").code == 0
+    assert "Mine [bold]" in run("styles", "--data-dir", "data").out
 
 
 def test_help_and_version(run: Run) -> None:
@@ -270,7 +271,7 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     assert run("train", *common, "-o", "new", "--style-weight", "x=0").code == 2
 
     result = run(
-        *("evaluate", *common, "-o", "report", "--weights", "weights", "--size", 64),
+        *("evaluate", *common, "-o", "report", "--weights-dir", "weights", "--size", 64),
         *("--limit", 2, "--samples", "photos", "--single", "weights"),
     )
     assert result.code == 0, result.err

@@ -6,20 +6,35 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.losses import content_loss, gram_matrix, style_loss
+from model.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
 from model.perception import VGG19Features, load_vgg19, pyramid
 
 
-def test_gram_matrix_by_hand() -> None:
+def test_moments_by_hand() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # (1, 2, 1, 2)
-    expected = torch.tensor([[[5.0, 1.0], [1.0, 10.0]]]) / 2
-    torch.testing.assert_close(gram_matrix(features), expected)
+    moments = feature_moments(features)
+    torch.testing.assert_close(moments.mean, torch.tensor([[1.5, 1.0]]))
+    torch.testing.assert_close(moments.gram, torch.tensor([[[5.0, 1.0], [1.0, 10.0]]]) / 2)
 
 
 def test_gram_matrix_forgets_places() -> None:
     features = torch.randn(1, 4, 6, 6)
     shuffled = features.flatten(2)[:, :, torch.randperm(36)].view(1, 4, 6, 6)
-    torch.testing.assert_close(gram_matrix(features), gram_matrix(shuffled))
+    torch.testing.assert_close(feature_moments(features).gram, feature_moments(shuffled).gram)
+
+
+def test_shifted_gram_is_the_gram_of_shifted_features() -> None:
+    features, center = torch.rand(2, 4, 5, 6), torch.rand(2, 4)
+    direct = feature_moments(features - center[:, :, None, None]).gram
+    torch.testing.assert_close(feature_moments(features).shifted_gram(center), direct)
+
+
+def test_moments_are_float32_under_autocast() -> None:
+    features = torch.rand(1, 3, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        moments = feature_moments(features.bfloat16())
+    assert moments.gram.dtype == torch.float32
+    torch.testing.assert_close(moments.gram, feature_moments(features.bfloat16().float()).gram)
 
 
 def test_losses_are_relative() -> None:
@@ -27,11 +42,23 @@ def test_losses_are_relative() -> None:
     zeros = torch.zeros_like(features)
     torch.testing.assert_close(content_loss(features, features), torch.zeros(3))
     torch.testing.assert_close(content_loss(zeros, features), torch.ones(3))
-    torch.testing.assert_close(content_loss(9 * features, 9 * zeros + 9), content_loss(
-        features, zeros + 1))  # fmt: skip
-    grams = [gram_matrix(features), gram_matrix(features * 2)]
-    torch.testing.assert_close(style_loss(grams, grams), torch.zeros(3))
-    torch.testing.assert_close(style_loss([g * 0 for g in grams], grams), torch.ones(3))
+    torch.testing.assert_close(
+        content_loss(9 * features, zeros + 9), content_loss(features, zeros + 1)
+    )
+    style = [feature_moments(features), feature_moments(features * 2)]
+    for loss in (style_loss, gram_loss):
+        torch.testing.assert_close(loss(style, style), torch.zeros(3), rtol=0, atol=1e-6)
+    nothing = [Moments(m.mean * 0, m.gram * 0) for m in style]
+    torch.testing.assert_close(gram_loss(nothing, style), torch.ones(3))
+
+
+def test_shifted_style_loss_sees_texture_that_the_plain_one_misses() -> None:
+    """The same means, no texture at all: small for plain Gram matrices, all there is for ours."""
+    features = 5 + torch.rand(1, 4, 16, 16)
+    flat = features.mean(dim=(2, 3), keepdim=True).expand_as(features)
+    style, pastiche = [feature_moments(features)], [feature_moments(flat)]
+    assert float(gram_loss(pastiche, style)) < 1e-3
+    torch.testing.assert_close(style_loss(pastiche, style), torch.ones(1), rtol=1e-2, atol=0)
 
 
 def test_vgg_layers_have_their_strides_and_widths() -> None:

@@ -14,12 +14,14 @@ Device = Annotated[str, typer.Option(envvar="PASTICHE_DEVICE", help="auto, cpu, 
 WeightsDir = Annotated[
     Path | None,
     typer.Option(
-        "--weights", envvar="PASTICHE_WEIGHTS_DIR", help="Network and styles; by default our own."
+        "--weights-dir", envvar="PASTICHE_WEIGHTS_DIR", help="Network and styles, if not our own."
     ),
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data", envvar="PASTICHE_DATA_DIR", help="Folder that holds custom styles."),
+    typer.Option(
+        "--data-dir", envvar="PASTICHE_DATA_DIR", help="Folder of your own styles, if elsewhere."
+    ),
 ]
 
 
@@ -37,9 +39,11 @@ def weights_folder(chosen: Path | None) -> Path:
 
 def open_library(weights: Path, data: Path | None, network: str) -> "StyleLibrary":
     """The styles of a network; damaged ones are named on standard error."""
+    from app.settings import default_data_dir
     from model.styles import StyleLibrary
 
-    library = StyleLibrary(weights / "styles", network, data / "styles" if data else None)
+    custom = (data or default_data_dir()) / "styles"
+    library = StyleLibrary(weights / "styles", network, custom)
     for id_, problem in library.problems.items():
         error_console().print(f"pastiche: style {id_} left out: {problem}", markup=False)
     return library

@@ -88,37 +88,35 @@ def to_markdown(report: "Report") -> str:
         f"relative to the target (0 is a perfect match); torch {torch.__version__}, "
         f"{platform.machine()}, {torch.get_num_threads()} threads.",
         "",
-        "| style | content | style | style of the untouched photo | left of it |",
-        "| --- | --- | --- | --- | --- |",
+        "| style | content | style | of the photo itself | plain Gram | of the photo itself |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for id_, f in sorted(report.styles.items()):
+    rows = sorted(report.styles.items())
+    for id_, f in rows:
         lines.append(
             f"| {id_} | {f.content:.3f} | {f.style:.3f} | {f.photo_style:.3f} "
-            f"| {f.style / f.photo_style:.0%} |"
+            f"| {f.gram:.3f} | {f.photo_gram:.3f} |"
         )
-    figures = report.styles.values()
-    content, style = mean(f.content for f in figures), mean(f.style for f in figures)
-    photo = mean(f.photo_style for f in figures)
-    lines += [f"| **mean** | {content:.3f} | {style:.3f} | {photo:.3f} | {style / photo:.0%} |", ""]
+    means = [
+        mean(getattr(f, name) for _, f in rows)
+        for name in ("content", "style", "photo_style", "gram", "photo_gram")
+    ]
+    lines += ["| **mean** | " + " | ".join(f"{value:.3f}" for value in means) + " |", ""]
     if report.singles:
         lines += [
-            "| style | content, alone | content, together | | style, alone | style, together | |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| style | content, alone | together | | style, alone | together | "
+            "| plain Gram, alone | together | |",
+            "| --- " * 10 + "|",
         ]
-        changes = []
+        changes: list[tuple[float, ...]] = []
         for id_, alone in sorted(report.singles.items()):
             f = report.styles[id_]
-            change = (f.content / alone.content - 1, f.style / alone.style - 1)
-            changes.append(change)
-            lines.append(
-                f"| {id_} | {alone.content:.3f} | {f.content:.3f} | {change[0]:+.1%} "
-                f"| {alone.style:.3f} | {f.style:.3f} | {change[1]:+.1%} |"
-            )
-        lines += [
-            f"| **mean** | | | {mean(c for c, _ in changes):+.1%} "
-            f"| | | {mean(s for _, s in changes):+.1%} |",
-            "",
-        ]
+            pairs = [(alone.content, f.content), (alone.style, f.style), (alone.gram, f.gram)]
+            changes.append(tuple(b / a - 1 for a, b in pairs))
+            line = " | ".join(f"{a:.3f} | {b:.3f} | {b / a - 1:+.1%}" for a, b in pairs)
+            lines.append(f"| {id_} | {line} |")
+        average = (f" | | {mean(column):+.1%}" for column in zip(*changes, strict=True))
+        lines += ["| **mean** |" + " |".join(average) + " |", ""]
     if report.blends:
         lines += ["| blend | towards | 0 | 0.25 | 0.5 | 0.75 | 1 | monotone |", "| --- " * 8 + "|"]
         for blend in report.blends:

@@ -159,7 +159,7 @@ def run_with_progress(loop: "Loop") -> None:
 
 def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
     """The general weight and the factors of single styles."""
-    base, factors = 10.0, {}
+    base, factors = 5.0, {}
     for text in texts:
         id_, equals, number = text.rpartition("=")
         try:
@@ -167,7 +167,7 @@ def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
         except ValueError:
             value = -1.0
         if not 0 < value < 1e6:
-            raise typer.BadParameter(f"{text!r} is not like 10 or like starry-night=1.5")
+            raise typer.BadParameter(f"{text!r} is not like 5 or like starry-night=1.5")
         if equals:
             factors[id_] = value
         else:
