@@ -238,9 +238,12 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
-        self.optimizer.step()
-        self.average.update(self.task.module, self.step)
+        norm = nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        # A picture without any contrast multiplies gradients by 1 / sqrt(eps) at every layer, up
+        # to infinity. Its step is left out: one such update would make every weight a NaN.
+        if bool(norm.isfinite()):
+            self.optimizer.step()
+            self.average.update(self.task.module, self.step)
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()}
 

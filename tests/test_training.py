@@ -132,6 +132,17 @@ def test_a_loss_that_is_not_finite_stops_training(pictures: Path, tmp_path: Path
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
+def test_a_step_with_infinite_gradients_is_left_out(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures)
+    before = {name: value.clone() for name, value in task.module.state_dict().items()}
+    loop = Loop(task, CONFIG, tmp_path, {})
+    task.module.codes.register_hook(lambda gradient: gradient * torch.inf)
+    loop.advance(task.batch(0))
+    assert loop.step == 1
+    for name, value in task.module.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_only_the_rows_of_a_batch_move(pictures: Path, tmp_path: Path) -> None:
     task = make_task(pictures)
     before = task.module.codes.detach().clone()

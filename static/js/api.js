@@ -1,0 +1,168 @@
+/**
+ * The server's API; nothing else in the page talks to it.
+ *
+ * @typedef {object} Style
+ * @property {string} id
+ * @property {string} title
+ * @property {string} credit Artist and year.
+ * @property {"built-in" | "custom"} kind
+ * @property {string | null} preview Address of its picture.
+ *
+ * @typedef {object} Look
+ * @property {import("./mix.js").Mix} mix
+ * @property {number} strength
+ * @property {boolean} keepColors
+ *
+ * @typedef {"jpeg" | "png" | "webp"} Format
+ *
+ * @typedef {object} Answer
+ * @property {Blob} blob The picture.
+ * @property {number} queueSeconds How long it waited at the server.
+ */
+
+/** The server answered with an error. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {{code?: string, detail?: string, request_id?: string, retry_after?: number}} problem
+   * @param {number | null} retryAfter Seconds after which to ask again.
+   */
+  constructor(status, problem, retryAfter) {
+    super(problem.detail ?? `The server answered with status ${status}.`);
+    this.status = status;
+    this.code = problem.code ?? "";
+    this.requestId = problem.request_id ?? "";
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** No answer came. */
+export class UnreachableError extends Error {}
+
+/** The key for servers that ask for one; kept in memory alone. */
+let apiKey = "";
+
+/** @param {string} key */
+export function useKey(key) {
+  apiKey = key;
+}
+
+/** @returns {Promise<Style[]>} */
+export async function listStyles() {
+  const response = await request("/v1/styles");
+  return (await response.json()).styles;
+}
+
+/**
+ * @param {Blob} photo
+ * @param {Look} look
+ * @param {{format?: Format, signal?: AbortSignal}} options Without a format: as the photo.
+ * @returns {Promise<Answer>}
+ */
+export async function stylize(photo, { mix, strength, keepColors }, { format, signal } = {}) {
+  const form = new FormData();
+  form.set("image", photo, "photo");
+  form.set("mix", JSON.stringify(mix.map(({ id, weight }) => ({ style: id, weight }))));
+  form.set("strength", strength.toFixed(4));
+  form.set("preserve_color", String(keepColors));
+  if (format) form.set("format", format);
+  const response = await request("/v1/stylize", { method: "POST", body: form, signal });
+  const queue = /queue;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing") ?? "");
+  return { blob: await read(response.blob()), queueSeconds: queue ? Number(queue[1]) / 1000 : 0 };
+}
+
+/**
+ * A sample photo as a file.
+ *
+ * @param {string} name
+ * @returns {Promise<File>}
+ */
+export async function fetchSample(name) {
+  const response = await request(`/samples/${name}.jpg`);
+  return new File([await read(response.blob())], `${name}.jpg`, { type: "image/jpeg" });
+}
+
+/**
+ * The form fields with which this server learns new styles.
+ *
+ * @returns {Promise<Set<string> | null>} null where it does not.
+ */
+export async function newStyleFields() {
+  const schema = await (await request("/openapi.json")).json();
+  const body = schema.paths["/v1/styles"]?.post?.requestBody?.content?.["multipart/form-data"];
+  if (!body || !schema.paths["/v1/jobs"]) return null;
+  const name = body.schema?.$ref?.split("/").pop();
+  const form = name ? schema.components.schemas[name] : body.schema;
+  return new Set(Object.keys(form?.properties ?? {}));
+}
+
+/**
+ * Have a style learned.
+ *
+ * @param {Record<string, string | Blob>} fields
+ * @param {string} key The same for a second try, so that one job comes of both.
+ * @returns {Promise<import("./jobs.js").Job>}
+ */
+export async function createStyle(fields, key) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.set(name, value);
+  const headers = { "Idempotency-Key": key };
+  const response = await request("/v1/styles", { method: "POST", body: form, headers });
+  return response.json();
+}
+
+/** @returns {Promise<import("./jobs.js").Job[]>} */
+export async function listJobs() {
+  return (await (await request("/v1/jobs")).json()).jobs;
+}
+
+/** @param {string} id */
+export async function cancelJob(id) {
+  await request(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+}
+
+/**
+ * A job's events from its first on; a lost connection is resumed by `Last-Event-ID`.
+ *
+ * @param {string} id
+ * @returns {EventSource}
+ */
+export function jobEvents(id) {
+  return new EventSource(`/v1/jobs/${encodeURIComponent(id)}/events`);
+}
+
+/**
+ * @param {string} address
+ * @param {RequestInit} [init]
+ * @returns {Promise<Response>} One that went well.
+ */
+async function request(address, init = {}) {
+  const headers = new Headers(init.headers);
+  if (apiKey) headers.set("X-API-Key", apiKey);
+  const response = await read(fetch(address, { ...init, headers }));
+  if (!response.ok) throw await toError(response);
+  return response;
+}
+
+/**
+ * Name the one error that fetch has for "no answer"; an abort stays one.
+ *
+ * @template T
+ * @param {Promise<T>} pending
+ * @returns {Promise<T>}
+ */
+async function read(pending) {
+  try {
+    return await pending;
+  } catch (error) {
+    throw error instanceof TypeError ? new UnreachableError() : error;
+  }
+}
+
+/** @param {Response} response */
+async function toError(response) {
+  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  const problem = isProblem ? await response.json().catch(() => ({})) : {};
+  const seconds = Number(response.headers.get("Retry-After") ?? problem.retry_after ?? NaN);
+  return new ApiError(response.status, problem, Number.isFinite(seconds) ? seconds : null);
+}

@@ -1,0 +1,111 @@
+/**
+ * From a file to what is shown and what is sent: decoded, upright, shrunk.
+ *
+ * @typedef {object} Photo
+ * @property {number} id Different for every photo.
+ * @property {string} name Of the file, without its extension.
+ * @property {string} url For showing it.
+ * @property {number} width Upright, in px.
+ * @property {number} height
+ * @property {Blob} small For live previews.
+ * @property {Blob} standard For results.
+ * @property {Blob} full As it came.
+ * @property {boolean} shrunk Whether `standard` is smaller than `full`.
+ */
+
+const SMALL_SIDE = 256; // px
+export const STANDARD_SIDE = 1024; // px
+const JPEG_QUALITY = 0.92;
+/** What the server reads; anything else that the browser reads is sent as a JPEG. */
+const SERVER_TYPES = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+/** What may be transparent, and so is shrunk to a PNG. */
+const ALPHA_TYPES = ["image/png", "image/webp", "image/gif"];
+
+/** The browser cannot read a file as a picture. */
+export class UnreadablePictureError extends Error {}
+
+let photos = 0;
+
+/**
+ * @param {File} file
+ * @returns {Promise<Photo>}
+ */
+export async function readPhoto(file) {
+  const bitmap = await decode(file);
+  const { width, height } = bitmap;
+  try {
+    const accepted = SERVER_TYPES.includes(file.type);
+    const type = ALPHA_TYPES.includes(file.type) ? "image/png" : "image/jpeg";
+    const full = accepted ? file : await shrink(bitmap, Math.max(width, height), type);
+    const shrunk = Math.max(width, height) > STANDARD_SIDE;
+    const standard = shrunk ? await shrink(bitmap, STANDARD_SIDE, type) : full;
+    const small =
+      Math.max(width, height) > SMALL_SIDE ? await shrink(bitmap, SMALL_SIDE, type) : standard;
+    const name = file.name.replace(/\.[^.]*$/, "") || "photo";
+    const url = URL.createObjectURL(file);
+    return { id: (photos += 1), name, url, width, height, small, standard, full, shrunk };
+  } finally {
+    bitmap.close();
+  }
+}
+
+/**
+ * Pixels of an encoded picture.
+ *
+ * @param {Blob} blob
+ * @returns {Promise<{width: number, height: number}>}
+ */
+export async function measure(blob) {
+  const bitmap = await decode(blob);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
+}
+
+/**
+ * The same picture as PNG, the one format that clipboards take.
+ *
+ * @param {Blob} blob
+ * @returns {Promise<Blob>}
+ */
+export async function toPng(blob) {
+  if (blob.type === "image/png") return blob;
+  const bitmap = await decode(blob);
+  try {
+    return await shrink(bitmap, Math.max(bitmap.width, bitmap.height), "image/png");
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** @param {Blob} blob */
+async function decode(blob) {
+  try {
+    // The orientation that phones note in EXIF is applied here, once.
+    return await createImageBitmap(blob, { imageOrientation: "from-image" });
+  } catch {
+    throw new UnreadablePictureError();
+  }
+}
+
+/**
+ * @param {ImageBitmap} bitmap
+ * @param {number} side The longest, in px.
+ * @param {string} type
+ * @returns {Promise<Blob>}
+ */
+async function shrink(bitmap, side, type) {
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  const context = canvas.getContext("2d");
+  if (!context) throw new UnreadablePictureError();
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve, reject) => {
+    const done = (/** @type {Blob | null} */ blob) =>
+      blob ? resolve(blob) : reject(new UnreadablePictureError());
+    canvas.toBlob(done, type, JPEG_QUALITY);
+  });
+}

@@ -1,0 +1,65 @@
+/** The server's styles, and what is chosen kept in step with them. */
+
+import { listStyles } from "./api.js";
+import { explain, isBusy } from "./messages.js";
+import { only, scale } from "./mix.js";
+
+/** @typedef {import("./store.js").Store} Store */
+
+/** What a first photo is shown in, where the server has it. */
+const FIRST_STYLE = "starry-night";
+
+/**
+ * Load the library; wait for a server that is still starting.
+ *
+ * @param {Store} store
+ * @returns {Promise<void>}
+ */
+export async function loadStyles(store) {
+  store.update({ library: "loading" });
+  try {
+    store.update({ styles: await listStyles(), library: "ready" });
+  } catch (error) {
+    const notice = explain(error);
+    store.update({ notice });
+    if (!isBusy(error)) {
+      store.update({ library: "failed" });
+      return;
+    }
+    const pauseMs = Math.max(1, error.retryAfter) * 1000;
+    store.update({ busyUntil: Date.now() + pauseMs });
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    store.update({ busyUntil: null });
+    if (store.state.notice === notice) store.update({ notice: null });
+    return loadStyles(store);
+  }
+  keepKnownStyles(store);
+  chooseFirstStyle(store);
+}
+
+/**
+ * The first stylized picture should be one click away: a photo alone is enough.
+ *
+ * @param {Store} store
+ */
+export function chooseFirstStyle(store) {
+  const { photo, mix, styles } = store.state;
+  if (!photo || mix.length > 0 || styles.length === 0) return;
+  const first = styles.find((style) => style.id === FIRST_STYLE) ?? styles[0];
+  store.update({ mix: only(first.id) });
+}
+
+/**
+ * A link may name styles that this server does not have.
+ *
+ * @param {Store} store
+ */
+export function keepKnownStyles(store) {
+  const { mix, styles, library } = store.state;
+  const known = mix.filter((part) => styles.some((style) => style.id === part.id));
+  if (library !== "ready" || known.length === mix.length) return;
+  store.update({
+    mix: scale(known, 1),
+    notice: { text: "This server does not have every style of the link.", advice: "" },
+  });
+}

@@ -1,0 +1,78 @@
+/** Wires the page together. */
+
+import { newStyleFields } from "./api.js";
+import { readPhoto } from "./image.js";
+import { chooseFirstStyle, loadStyles } from "./library.js";
+import { explain } from "./messages.js";
+import { Renderer } from "./renderer.js";
+import { Store } from "./store.js";
+import { connectAddress } from "./views/address.js";
+import { connectGallery } from "./views/gallery.js";
+import { connectKey } from "./views/key.js";
+import { connectLook } from "./views/look.js";
+import { connectMix } from "./views/mix.js";
+import { connectPad } from "./views/pad.js";
+import { connectDrops, connectPhoto } from "./views/photo.js";
+import { connectResult } from "./views/result.js";
+import { connectStage } from "./views/stage.js";
+import { announce, connectStatus } from "./views/status.js";
+import { connectZoom } from "./views/zoom.js";
+
+const store = new Store();
+const renderer = new Renderer(store);
+const reload = () => void loadStyles(store);
+
+/** @type {import("./views/new-style.js").NewStyle | null} */
+let newStyle = null;
+/** Counts photos asked for, so that only the newest one is taken when it has been read. */
+let newestPhoto = 0;
+
+connectAddress(store);
+connectPhoto(store, takePhoto);
+connectDrops((file) => (newStyle?.isOpen() ? newStyle.takePainting(file) : takePhoto(file)));
+connectGallery(store, reload);
+connectMix(store);
+connectPad(store);
+connectLook(store);
+connectStage(store);
+connectZoom(store);
+connectResult(store, renderer);
+connectStatus(store, {
+  retry: () => (store.state.library === "ready" ? renderer.retry() : reload()),
+  standard: () => store.update({ fullSize: false }),
+  key: connectKey(() => renderer.retry()),
+  reload,
+});
+void loadStyles(store).then(offerNewStyles);
+
+/** @param {File | Promise<File>} pending */
+async function takePhoto(pending) {
+  const turn = (newestPhoto += 1);
+  try {
+    const photo = await readPhoto(await pending);
+    if (turn !== newestPhoto) return;
+    const previous = store.state.photo;
+    store.update({ photo, fullSize: false, notice: null });
+    if (previous) URL.revokeObjectURL(previous.url);
+    chooseFirstStyle(store);
+  } catch (error) {
+    const { text, advice } = explain(error); // there is nothing that could be sent again
+    if (turn === newestPhoto) store.update({ notice: { text, advice } });
+  }
+}
+
+/** Some servers learn new styles; the way to it is shown, and its code loaded, on those alone. */
+async function offerNewStyles() {
+  try {
+    const fields = await newStyleFields();
+    if (!fields) return;
+    const { connectNewStyle } = await import("./views/new-style.js");
+    newStyle = await connectNewStyle(store, fields, () => {
+      announce("The new style is in the gallery.");
+      reload();
+    });
+  } catch (error) {
+    const { text, advice } = explain(error);
+    store.update({ notice: { text, advice } });
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * The only mutable state of the page. Views read it and are told which members changed.
+ *
+ * @typedef {import("./api.js").Style} Style
+ * @typedef {import("./image.js").Photo} Photo
+ * @typedef {import("./mix.js").Mix} Mix
+ * @typedef {import("./renderer.js").Rendering} Rendering
+ * @typedef {import("./messages.js").Notice} Notice
+ * @typedef {import("./jobs.js").Job} Job
+ *
+ * @typedef {object} State
+ * @property {readonly Style[]} styles The library; empty until it is loaded.
+ * @property {"loading" | "ready" | "failed"} library
+ * @property {Photo | null} photo
+ * @property {Mix} mix
+ * @property {number} strength 0, the photo, to 1.
+ * @property {boolean} keepColors
+ * @property {boolean} fullSize Whether the photo is sent as it is, not shrunk.
+ * @property {boolean} moving Whether a control is being moved: previews will do.
+ * @property {Rendering | null} rendering What is shown as the result.
+ * @property {boolean} working Whether a picture is being rendered.
+ * @property {Notice | null} notice What the user should know, and can do.
+ * @property {number | null} busyUntil When the server is asked again, in ms since the epoch.
+ * @property {readonly Job[]} jobs New styles being learned.
+ */
+
+/** @type {State} */
+const INITIAL = {
+  styles: [],
+  library: "loading",
+  photo: null,
+  mix: [],
+  strength: 1,
+  keepColors: false,
+  fullSize: false,
+  moving: false,
+  rendering: null,
+  working: false,
+  notice: null,
+  busyUntil: null,
+  jobs: [],
+};
+
+export class Store extends EventTarget {
+  #state = Object.freeze({ ...INITIAL });
+
+  /** @returns {Readonly<State>} */
+  get state() {
+    return this.#state;
+  }
+
+  /** @param {Partial<State>} changes */
+  update(changes) {
+    const before = this.#state;
+    this.#state = Object.freeze({ ...before, ...changes });
+    const changed = /** @type {(keyof State)[]} */ (Object.keys(changes)).filter(
+      (key) => !Object.is(before[key], this.#state[key]),
+    );
+    if (changed.length > 0) this.dispatchEvent(new CustomEvent("change", { detail: changed }));
+  }
+
+  /**
+   * Call a view now and whenever one of these members has changed.
+   *
+   * @param {(keyof State)[]} keys
+   * @param {(state: Readonly<State>) => void} show
+   */
+  watch(keys, show) {
+    this.addEventListener("change", (event) => {
+      const { detail } = /** @type {CustomEvent<(keyof State)[]>} */ (event);
+      if (detail.some((key) => keys.includes(key))) show(this.#state);
+    });
+    show(this.#state);
+  }
+}

@@ -1,0 +1,108 @@
+/** The gallery: every style as a picture; choose one, add it to the blend, search. */
+
+import { find, showPreview, stamp } from "../dom.js";
+import { MAX_PARTS, add, only, remove } from "../mix.js";
+
+/**
+ * @typedef {import("../store.js").Store} Store
+ * @typedef {import("../store.js").State} State
+ * @typedef {import("../api.js").Style} Style
+ */
+
+/**
+ * @param {Store} store
+ * @param {() => void} loadStyles
+ */
+export function connectGallery(store, loadStyles) {
+  const list = find(document, "#cards", HTMLUListElement);
+  const count = find(document, "#gallery-count", HTMLElement);
+  const search = find(document, "#search", HTMLInputElement);
+  const note = find(document, "#gallery-note", HTMLElement);
+  const noteText = find(note, "#gallery-note-text", HTMLElement);
+  const noteButton = find(note, "#gallery-note-button", HTMLButtonElement);
+
+  const showMatches = () => {
+    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    let matches = 0;
+    for (const card of list.children) {
+      const isMatch = words.every((word) => fold(card.textContent ?? "").includes(word));
+      /** @type {HTMLElement} */ (card).hidden = !isMatch;
+      matches += Number(isMatch);
+    }
+    const { library, styles } = store.state;
+    count.textContent = styles.length === 0 ? "" : String(matches);
+    note.hidden = library === "loading" || matches > 0;
+    noteText.textContent =
+      library === "failed" ? "The styles could not be loaded." : "No style matches.";
+    noteButton.textContent = library === "failed" ? "Try again" : "Show all";
+  };
+
+  store.watch(["styles", "library"], ({ styles, library }) => {
+    list.replaceChildren(...styles.map((style) => makeCard(store, style)));
+    list.setAttribute("aria-busy", String(library === "loading"));
+    showMatches();
+    showChoice(list, store.state);
+  });
+  store.watch(["mix"], (state) => showChoice(list, state));
+  search.addEventListener("input", showMatches);
+  noteButton.addEventListener("click", () => {
+    if (store.state.library === "failed") return loadStyles();
+    search.value = "";
+    showMatches();
+    search.focus();
+  });
+}
+
+/**
+ * @param {Store} store
+ * @param {Style} style
+ */
+function makeCard(store, style) {
+  const card = stamp("#card-template");
+  card.dataset.style = style.id;
+  card.classList.toggle("is-custom", style.kind === "custom");
+  showPreview(find(card, ".card-preview", HTMLImageElement), style.preview);
+  find(card, ".card-title", HTMLElement).textContent = style.title;
+  find(card, ".card-credit", HTMLElement).textContent =
+    style.kind === "custom" ? "your style" : style.credit;
+  const choose = find(card, ".card-choose", HTMLButtonElement);
+  choose.addEventListener("click", () => store.update({ mix: only(style.id) }));
+  const toggle = find(card, ".card-add", HTMLButtonElement);
+  toggle.addEventListener("click", () => {
+    const { mix } = store.state;
+    const change = mix.some((part) => part.id === style.id) ? remove : add;
+    store.update({ mix: change(mix, style.id) });
+  });
+  return card;
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {Readonly<State>} state
+ */
+function showChoice(list, { mix, styles }) {
+  const chosen = new Set(mix.map((part) => part.id));
+  const titles = new Map(styles.map((style) => [style.id, style.title]));
+  for (const card of /** @type {HTMLCollectionOf<HTMLElement>} */ (list.children)) {
+    const id = card.dataset.style ?? "";
+    const isChosen = chosen.has(id);
+    card.classList.toggle("is-chosen", isChosen);
+    find(card, ".card-choose", HTMLElement).setAttribute("aria-pressed", String(isChosen));
+    const toggle = find(card, ".card-add", HTMLButtonElement);
+    toggle.disabled = !isChosen && mix.length >= MAX_PARTS;
+    const verb = isChosen ? "Remove" : "Add";
+    const label = `${verb} ${titles.get(id)} ${isChosen ? "from" : "to"} the blend`;
+    toggle.setAttribute("aria-label", label);
+    toggle.title = toggle.disabled ? `A blend has at most ${MAX_PARTS} styles` : label;
+    find(toggle, "use", SVGUseElement).setAttribute("href", isChosen ? "#i-minus" : "#i-plus");
+  }
+}
+
+/**
+ * For searching: without case and accents.
+ *
+ * @param {string} text
+ */
+function fold(text) {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}

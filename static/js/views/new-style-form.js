@@ -1,0 +1,89 @@
+/** The form of a new style: a painting and its title. */
+
+import { find } from "../dom.js";
+import { readPhoto } from "../image.js";
+import { inWords } from "../messages.js";
+
+/**
+ * @typedef {import("../store.js").Store} Store
+ * @typedef {import("../jobs.js").Job} Job
+ * @typedef {import("../jobs.js").Jobs} Jobs
+ */
+
+/**
+ * @param {Store} store
+ * @param {Jobs} jobs
+ * @param {Set<string>} fields
+ * @param {(job: Job) => void} onCreated
+ */
+export function connectForm(store, jobs, fields, onCreated) {
+  const element = find(document, "#new-style-form", HTMLFormElement);
+  const file = find(element, "#painting-file", HTMLInputElement);
+  const preview = find(element, "#painting-preview", HTMLImageElement);
+  const hint = find(element, "#painting-hint", HTMLElement);
+  const title = find(element, "#painting-title", HTMLInputElement);
+  const problem = find(element, "#new-style-error", HTMLElement);
+  const submit = find(element, "#new-style-submit", HTMLButtonElement);
+  /** @type {import("../image.js").Photo | null} */
+  let painting = null;
+  let idempotencyKey = "";
+
+  const clear = () => {
+    if (painting) URL.revokeObjectURL(painting.url);
+    painting = null;
+    preview.hidden = true;
+    hint.hidden = false;
+    problem.textContent = "";
+  };
+  const takePainting = async (/** @type {File} */ chosen) => {
+    clear();
+    try {
+      painting = await readPhoto(chosen);
+    } catch (error) {
+      problem.textContent = inWords(error);
+      return;
+    }
+    idempotencyKey = randomKey();
+    preview.src = painting.url;
+    preview.hidden = false;
+    hint.hidden = true;
+    title.value ||= painting.name.replace(/[-_]+/g, " ");
+  };
+  file.addEventListener("change", () => {
+    const chosen = file.files?.[0];
+    file.value = "";
+    if (chosen) void takePainting(chosen);
+  });
+  element.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!painting) {
+      problem.textContent = "Choose a painting first.";
+      return;
+    }
+    submit.disabled = true;
+    problem.textContent = "";
+    /** @type {Record<string, string | Blob>} */
+    const form = { image: painting.standard, title: title.value };
+    const { photo } = store.state;
+    if (photo && fields.has("photo")) form.photo = photo.small;
+    try {
+      onCreated(await jobs.create(form, idempotencyKey));
+    } catch (error) {
+      problem.textContent = inWords(error);
+    } finally {
+      submit.disabled = false;
+    }
+  });
+  const reset = () => {
+    element.reset();
+    clear();
+  };
+  return { element, reset, takePainting };
+}
+
+/** `crypto.randomUUID` is missing where the page comes over plain HTTP from another host. */
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join(
+    "",
+  );
+}

@@ -1,0 +1,66 @@
+/** A new style: its form, and its job as it learns. Only where the server offers it. */
+
+import { find } from "../dom.js";
+import { Jobs } from "../jobs.js";
+import { connectJobView, showJobCards } from "./job.js";
+import { connectForm } from "./new-style-form.js";
+
+/**
+ * @typedef {import("../store.js").Store} Store
+ *
+ * @typedef {object} NewStyle
+ * @property {() => boolean} isOpen Whether a picture that is dropped would be a painting.
+ * @property {(file: File) => void} takePainting
+ */
+
+/**
+ * @param {Store} store
+ * @param {Set<string>} fields The form fields that the server takes.
+ * @param {() => void} onStyle Called when a style has been learned.
+ * @returns {Promise<NewStyle>}
+ */
+export async function connectNewStyle(store, fields, onStyle) {
+  const jobs = new Jobs(store, onStyle);
+  const dialog = find(document, "#new-style-dialog", HTMLDialogElement);
+  const open = find(document, "#new-style", HTMLButtonElement);
+  const form = connectForm(store, jobs, fields, (job) => showJob(job.id));
+  const view = connectJobView(dialog, jobs);
+  /** The job in the dialog; none, the form. */
+  let shown = "";
+
+  const showForm = () => {
+    shown = "";
+    form.reset();
+    form.element.hidden = false;
+    view.element.hidden = true;
+    if (!dialog.open) dialog.showModal();
+  };
+  const showJob = (/** @type {string} */ id) => {
+    shown = id;
+    form.element.hidden = true;
+    view.element.hidden = false;
+    const job = store.state.jobs.find((candidate) => candidate.id === id);
+    if (job) view.show(job);
+    if (!dialog.open) dialog.showModal();
+  };
+
+  open.hidden = false;
+  open.addEventListener("click", showForm);
+  find(dialog, "#new-style-close", HTMLButtonElement).addEventListener("click", () =>
+    dialog.close(),
+  );
+  const list = find(document, "#jobs", HTMLUListElement);
+  /** @type {Map<string, HTMLElement>} */
+  const cards = new Map();
+  store.watch(["jobs"], (state) => {
+    showJobCards(list, cards, state.jobs, showJob);
+    const job = state.jobs.find((candidate) => candidate.id === shown);
+    if (job) view.show(job);
+    else if (shown) dialog.close(); // done: it is in the gallery now, or a notice says why not
+  });
+  await jobs.restore();
+  return {
+    isOpen: () => dialog.open && !form.element.hidden,
+    takePainting: form.takePainting,
+  };
+}

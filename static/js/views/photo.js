@@ -1,0 +1,67 @@
+/** Ways in for a photo: button, camera, drop, paste, sample. */
+
+import { fetchSample } from "../api.js";
+import { find } from "../dom.js";
+
+const FILE_INPUTS = ["#photo-file", "#photo-again", "#photo-camera"];
+
+/**
+ * @param {import("../store.js").Store} store
+ * @param {(file: File | Promise<File>) => void} take
+ */
+export function connectPhoto(store, take) {
+  for (const selector of FILE_INPUTS) {
+    const input = find(document, selector, HTMLInputElement);
+    input.addEventListener("change", () => {
+      const file = input.files?.[0];
+      if (file) take(file);
+      input.value = ""; // the same file may be chosen again
+    });
+  }
+  for (const button of document.querySelectorAll("[data-sample]")) {
+    const name = button.getAttribute("data-sample") ?? "";
+    button.addEventListener("click", () => take(fetchSample(name)));
+  }
+
+  const welcome = find(document, "#welcome", HTMLElement);
+  const actions = find(document, "#photo-actions", HTMLElement);
+  store.watch(["photo"], ({ photo }) => {
+    welcome.hidden = photo !== null;
+    actions.hidden = photo === null;
+  });
+}
+
+/**
+ * Pictures that are dropped or pasted anywhere in the window.
+ *
+ * @param {(file: File) => void} take
+ */
+export function connectDrops(take) {
+  const veil = find(document, "#drop-veil", HTMLElement);
+  const root = document.documentElement;
+
+  window.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    // The veil must lie above an open dialog, whose element is on the browser's top layer.
+    const dialog = document.querySelector("dialog[open]");
+    (dialog ?? document.body).append(veil);
+    root.classList.add("is-dropping");
+  });
+  window.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) root.classList.remove("is-dropping");
+  });
+  window.addEventListener("drop", (event) => {
+    root.classList.remove("is-dropping");
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    take(file);
+  });
+  window.addEventListener("paste", (event) => {
+    const file = event.clipboardData?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    take(file);
+  });
+}

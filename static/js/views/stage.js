@@ -1,0 +1,41 @@
+/** The picture: photo and result under one divider. */
+
+import { find } from "../dom.js";
+
+/** The word "Before" has no room on less of the photo. */
+const CHIP_PERCENT = 15;
+
+/** @param {import("../store.js").Store} store */
+export function connectStage(store) {
+  const viewer = find(document, "#viewer", HTMLElement);
+  const before = find(viewer, "#before", HTMLImageElement);
+  const after = find(viewer, "#after", HTMLImageElement);
+  const divider = find(viewer, "#divider", HTMLInputElement);
+  const chip = find(viewer, "#chip-before", HTMLElement);
+
+  const showSplit = () => {
+    const percent = divider.valueAsNumber;
+    viewer.style.setProperty("--split", `${percent}%`);
+    divider.setAttribute("aria-valuetext", `${percent} % before`);
+    chip.hidden = percent < CHIP_PERCENT;
+  };
+  divider.addEventListener("input", showSplit);
+  showSplit();
+
+  store.watch(["photo"], ({ photo }) => {
+    viewer.hidden = photo === null;
+    if (!photo) return;
+    before.src = photo.url;
+    before.alt = `Your photo, ${photo.name}`;
+    viewer.style.setProperty("--aspect", String(photo.width / photo.height));
+  });
+  store.watch(["rendering", "styles"], ({ rendering, mix, styles }) => {
+    viewer.classList.toggle("has-result", rendering !== null);
+    divider.hidden = rendering === null;
+    after.hidden = rendering === null;
+    if (!rendering) return;
+    after.src = rendering.url;
+    const titles = mix.map(({ id }) => styles.find((style) => style.id === id)?.title ?? id);
+    after.alt = `Your photo in the style of ${titles.join(" and ")}`;
+  });
+}
