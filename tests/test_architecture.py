@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Who may import whom inside `model`: a module sees only those before it in its chain.
 INFERENCE = (
-    *("assets", "files", "decoding", "images", "normalization", "network"),
+    *("assets", "files", "decoding", "images", "normalization", "network", "bands"),
     *("tensorfile", "weights", "styles", "stylizer"),
 )
 TRAINING = ("data", "perception", "losses", "training", "train", "export", "evaluation")

@@ -276,12 +276,12 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     )
     assert result.code == 0, result.err
     assert leftovers(tmp_path / "report") == [
-        "quality.json",
-        "quality.md",
+        "report.json",
+        "report.md",
         "strength.webp",
         "styles.webp",
     ]
-    text = (tmp_path / "report" / "quality.md").read_text()
+    text = (tmp_path / "report" / "report.md").read_text()
     # Against itself: no difference, however small the network.
     assert "| **mean** | | | +0.0% | | | +0.0% |" in text
 

@@ -68,8 +68,8 @@ def evaluate(
         on_step=lambda text: console.print(text, markup=False),
     )
     output.mkdir(parents=True, exist_ok=True)
-    (output / "quality.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
-    (output / "quality.md").write_text(to_markdown(report))
+    (output / "report.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
+    (output / "report.md").write_text(to_markdown(report))
     if samples is not None:
         paths = find_photos(samples)
         sheet = render_sheet(stylizer, library, paths, side=512, shown=128)
@@ -84,6 +84,8 @@ def to_markdown(report: "Report") -> str:
     import torch
 
     lines = [
+        "# Report",
+        "",
         f"{report.photos} held-out photos, centre squares of {report.size} px, VGG-19 losses "
         f"relative to the target (0 is a perfect match); torch {torch.__version__}, "
         f"{platform.machine()}, {torch.get_num_threads()} threads.",

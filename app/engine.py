@@ -1,0 +1,120 @@
+"""The engine: what routes may ask of a device. Its errors, its protocol.
+
+The one implementation, in this process, is `app.local_engine`.
+"""
+
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Protocol
+
+from app.workqueue import Levels, Pastiche
+from model.stylizer import Look
+
+
+class EngineError(Exception):
+    """The engine cannot or will not stylize a picture now.
+
+    Parameters
+    ----------
+    retry_after_s
+        Whole seconds after which to try again, where that may help.
+    """
+
+    def __init__(self, retry_after_s: int | None = None) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
+class OverloadedError(EngineError):
+    """More work than is accepted."""
+
+
+class LoadingError(EngineError):
+    """The network is not loaded yet."""
+
+
+class DrainingError(EngineError):
+    """The server is stopping."""
+
+
+class DeadlineError(EngineError):
+    """Not finished in time."""
+
+
+class OutOfMemoryError(EngineError):
+    """The device's memory did not suffice for this picture."""
+
+
+class EngineFailedError(EngineError):
+    """The device no longer works; only a new process helps."""
+
+
+class BrokenOutputError(EngineError):
+    """The network's output was not finite: no picture."""
+
+
+class EngineState(StrEnum):
+    """What an engine can do."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+class Engine(Protocol):
+    """Stylizes pictures on one device, batching those of one size."""
+
+    @property
+    def state(self) -> EngineState:
+        """What it can do now."""
+
+    @property
+    def device(self) -> str:
+        """The device in words; empty while loading."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the network; empty while loading."""
+
+    async def start(self) -> None:
+        """Load the network, warm up, and be ready.
+
+        Raises
+        ------
+        Exception
+            Whatever kept it from loading; the state is then ``failed``.
+        """
+
+    def check_open(self) -> None:
+        """Refuse at once what could not be admitted.
+
+        Raises
+        ------
+        LoadingError, DrainingError, EngineFailedError, OverloadedError
+            By state; the last, if not one pixel more would be admitted.
+        """
+
+    def admit(self, pixels: int) -> AbstractContextManager[None]:
+        """Count a picture as under way until the context ends.
+
+        Raises
+        ------
+        LoadingError, DrainingError, EngineFailedError, OverloadedError
+            It is not admitted, and the context not entered.
+        """
+
+    async def stylize(self, levels: Levels, look: Look) -> Pastiche:
+        """Stylize an admitted picture, (H, W, 3). Cancelling drops it from the queue.
+
+        Raises
+        ------
+        EngineError
+            Any of them.
+        """
+
+    def drain(self) -> None:
+        """Refuse what is new, answer what waits with `DrainingError`, finish what runs."""
+
+    async def close(self) -> None:
+        """Drain, and let go of the device."""

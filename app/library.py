@@ -1,0 +1,157 @@
+"""The style library as routes use it: off the event loop, one change at a time."""
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from torch import Tensor
+
+from app.errors import ApiError
+from app.schemas import StyleInfo
+from model.styles import Style, StyleLibrary, UnknownStyleError, pack_style, read_style
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A style's preview picture.
+
+    Parameters
+    ----------
+    data
+        WebP.
+    etag
+        Changes with the data.
+    """
+
+    data: bytes
+    etag: str
+
+
+class SharedLibrary:
+    """A style library that several threads use. Every call may touch the disk: never on the loop.
+
+    What another process adds to the folder (a fine-tuning worker, say) is taken in at every look.
+    """
+
+    def __init__(self, library: StyleLibrary) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._library)
+
+    def list(self) -> list[StyleInfo]:
+        """All styles, custom ones first."""
+        with self._lock:
+            self._library.refresh()
+            return [self._describe(style) for style in self._library]
+
+    def describe(self, id_: str) -> StyleInfo:
+        """One style.
+
+        Raises
+        ------
+        ApiError
+            404, there is none.
+        """
+        with self._lock:
+            return self._describe(self._find(id_))
+
+    def code(self, weights: Mapping[str, float]) -> Tensor:
+        """The code (P,) of a blend of styles by id; see `StyleLibrary.mix`.
+
+        Raises
+        ------
+        UnknownStyleError, MixError
+            A style is unknown; the weights make no blend.
+        """
+        with self._lock:
+            if any(id_ not in self._library for id_ in weights):
+                self._library.refresh()
+            return self._library.mix(weights)
+
+    def preview(self, id_: str) -> Preview:
+        """The preview of a style.
+
+        Raises
+        ------
+        ApiError
+            404, there is no such style, or it has none.
+        """
+        with self._lock:
+            self._find(id_)
+            path = self._library.preview_path(id_)
+            if path is None:
+                raise ApiError(404, "no_preview", "The style has no preview.")
+            data = path.read_bytes()
+        return Preview(data, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+
+    def pack(self, id_: str) -> bytes:
+        """The portable file of a style.
+
+        Raises
+        ------
+        ApiError
+            404, there is none.
+        """
+        with self._lock:
+            return pack_style(self._find(id_))
+
+    def check_file(self, id_: str, data: bytes) -> Style:
+        """A style file that may be stored under this id, as the custom style it would be.
+
+        Raises
+        ------
+        ApiError
+            409, the id is a built-in style's.
+        StyleError
+            The file is damaged, or belongs to another network.
+        """
+        style = read_style(data)
+        with self._lock:
+            self._library.refresh()
+            if id_ in self._library and self._library[id_].kind == "built-in":
+                raise ApiError(409, "built_in_style", "A built-in style has this id.")
+            self._library.check_import(style)
+        created = style.created or datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(style, id=id_, kind="custom", created=created)
+
+    def store(self, style: Style, preview: bytes | None) -> tuple[StyleInfo, bool]:
+        """Store a custom style; also says whether its id is new.
+
+        Raises
+        ------
+        StyleError
+            See `StyleLibrary.add`.
+        OSError
+            It cannot be stored; nothing changed.
+        """
+        with self._lock:
+            known = style.id in self._library
+            return self._describe(self._library.add(style, preview)), not known
+
+    def remove(self, id_: str) -> None:
+        """Delete a custom style.
+
+        Raises
+        ------
+        ApiError
+            404, there is none; 403, it is built in.
+        """
+        with self._lock:
+            if self._find(id_).kind == "built-in":
+                raise ApiError(403, "built_in_style", "Built-in styles cannot be deleted.")
+            self._library.remove(id_)
+
+    def _find(self, id_: str) -> Style:
+        if id_ not in self._library:
+            self._library.refresh()
+        try:
+            return self._library[id_]
+        except UnknownStyleError as error:
+            raise ApiError(404, "unknown_style", "There is no style of this id.") from error
+
+    def _describe(self, style: Style) -> StyleInfo:
+        return StyleInfo.of(style, self._library.preview_path(style.id) is not None)

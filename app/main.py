@@ -1,0 +1,143 @@
+"""The application: parts, lifespan, middleware, routes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.admission import Admission
+from app.engine import EngineError
+from app.errors import install_handlers
+from app.library import SharedLibrary
+from app.local_engine import LocalEngine
+from app.metrics import Metrics
+from app.middleware import FORM_OVERHEAD_BYTES, RequestEnvelope
+from app.page import Page
+from app.routes import health, reference, styles, stylize
+from app.schemas import Problem
+from app.services import Pool, Services
+from app.settings import Settings
+from model.assets import asset_folder
+from model.styles import StyleLibrary
+from model.stylizer import Stylizer
+
+API_VERSION = "1"
+
+_logger = logging.getLogger("pastiche")
+
+
+class PasticheApp(FastAPI):
+    """Describes the one shape of errors, which routes refer to by name."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        schema = super().openapi()
+        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return schema
+
+
+def create_app(
+    settings: Settings | None = None, on_failure: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    Parameters
+    ----------
+    settings
+        None: from the environment.
+    on_failure
+        Called when the network cannot be loaded or the device has failed for good; the process
+        should then end and be started anew. May be called on any thread.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    admission = Admission(
+        settings.max_queue_requests, settings.max_queue_pixels, settings.deadline_s
+    )
+    metrics.queue_requests.set_function(lambda: admission.requests)
+    metrics.queue_pixels.set_function(lambda: admission.pixels)
+    engine = LocalEngine(
+        lambda: Stylizer.load(settings.weights_dir, settings.device),
+        admission,
+        settings.batch_pixels,
+        metrics,
+        on_failure,
+    )
+    services = Services(settings, metrics, engine, Pool(settings.codec_threads, "codec"))
+    app = PasticheApp(
+        title="Pastiche",
+        summary="Photos in the style of paintings: one network, many styles, blended.",
+        version=API_VERSION,
+        lifespan=_lifespan(services, on_failure),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.add_middleware(
+        RequestEnvelope,
+        metrics=metrics,
+        max_body_bytes=settings.max_upload_bytes + FORM_OVERHEAD_BYTES,
+        accepted_hosts=settings.accepted_hosts,
+    )
+    install_handlers(app)
+    for router in (stylize.router, styles.router, health.router, reference.router):
+        app.include_router(router)
+    app.router.default = Page(_static_folder())
+    return app
+
+
+def _lifespan(
+    services: Services, on_failure: Callable[[], None]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # In the background: liveness and "still loading" are answered from the first moment on.
+        loading = asyncio.create_task(_load(services, on_failure))
+        yield
+        services.metrics.ready.set(0)
+        await services.engine.close()
+        await asyncio.gather(loading, return_exceptions=True)
+        services.close()
+
+    return lifespan
+
+
+async def _load(services: Services, on_failure: Callable[[], None]) -> None:
+    try:
+        await services.engine.start()
+        services.library = await services.disk.run(_open_library, services)
+    except (ValueError, OSError, EngineError) as error:
+        _logger.critical("the network cannot be loaded: %s", error)
+        on_failure()
+    except Exception:
+        _logger.critical("the network cannot be loaded", exc_info=True)
+        on_failure()
+    else:
+        services.metrics.styles.set(len(services.library))
+        services.metrics.ready.set(1)
+        _logger.info(
+            "ready",
+            extra={"device": services.engine.device, "styles": len(services.library)},
+        )
+
+
+def _open_library(services: Services) -> SharedLibrary:
+    settings = services.settings
+    library = StyleLibrary(
+        settings.weights_dir / "styles", services.engine.fingerprint, settings.data_dir / "styles"
+    )
+    for id_, problem in library.problems.items():
+        _logger.warning("a style is left out", extra={"style": id_, "problem": problem})
+    return SharedLibrary(library)
+
+
+def _static_folder() -> Path | None:
+    try:
+        return asset_folder("static")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Handlers: each validates, calls one thing, answers."""

@@ -1,0 +1,130 @@
+"""``/v1/styles``: the library, its previews and its portable files."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Request, Response
+
+from app.errors import ApiError, problem_responses
+from app.previews import render_preview
+from app.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
+from app.security import KeyRequired
+from app.services import InjectedServices
+from model.styles import MAX_STYLE_FILE_BYTES, STYLE_ID
+
+PREVIEW_TYPE = "image/webp"
+FILE_TYPE = "application/octet-stream"
+
+router = APIRouter(prefix="/v1/styles", tags=["styles"])
+
+StyleIdInPath = Annotated[
+    str,
+    Path(
+        description="A style's id.",
+        json_schema_extra={"pattern": STYLE_ID_PATTERN},
+        examples=["starry-night"],
+    ),
+]
+_binary = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get("", summary="The library", responses=problem_responses(503))
+async def list_styles(services: InjectedServices) -> StyleList:
+    """All styles: custom ones first, newest first, then built-in ones by title."""
+    return StyleList(styles=await services.disk.run(services.styles.list))
+
+
+@router.get("/{id}", summary="One style", responses=problem_responses(404, 503))
+async def describe_style(id: StyleIdInPath, services: InjectedServices) -> StyleInfo:
+    """What people should know of a style."""
+    return await services.disk.run(services.styles.describe, id)
+
+
+@router.get(
+    "/{id}/preview",
+    summary="A style's preview",
+    response_class=Response,
+    responses={
+        200: {"description": "The picture.", "content": {PREVIEW_TYPE: _binary}},
+        304: {"description": "Unchanged, by If-None-Match."},
+        **problem_responses(404, 503),
+    },
+)
+async def preview_style(
+    id: StyleIdInPath,
+    services: InjectedServices,
+    if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
+) -> Response:
+    """A picture that the network rendered in this style."""
+    preview = await services.disk.run(services.styles.preview, id)
+    headers = {"ETag": preview.etag, "Cache-Control": "public, max-age=300"}
+    if if_none_match is not None and preview.etag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    return Response(preview.data, media_type=PREVIEW_TYPE, headers=headers)
+
+
+@router.get(
+    "/{id}/file",
+    summary="A style's portable file",
+    response_class=Response,
+    responses={
+        200: {"description": "The file.", "content": {FILE_TYPE: _binary}},
+        **problem_responses(404, 503),
+    },
+)
+async def export_style(id: StyleIdInPath, services: InjectedServices) -> Response:
+    """The style as a file that any server of the same network can import."""
+    data = await services.disk.run(services.styles.pack, id)
+    disposition = f'attachment; filename="{id}.safetensors"'  # an id that exists: no quotes in it
+    return Response(data, media_type=FILE_TYPE, headers={"Content-Disposition": disposition})
+
+
+@router.put(
+    "/{id}/file",
+    summary="Import a style file",
+    responses={
+        200: {"description": "It replaced the custom style of this id."},
+        201: {"description": "It is a new custom style.", "model": StyleInfo},
+        **problem_responses(403, 409, 413, 503, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {FILE_TYPE: _binary}}},
+    dependencies=[KeyRequired],
+)
+async def import_style(
+    id: StyleIdInPath, request: Request, response: Response, services: InjectedServices
+) -> StyleInfo:
+    """Store a style file under this id; refused if it is damaged or of another network."""
+    if not STYLE_ID.fullmatch(id):
+        raise ApiError(
+            422, "invalid_id", "An id has 1 to 64 lower-case letters, digits and hyphens."
+        )
+    data = await _read_body(request)
+    style = await services.disk.run(services.styles.check_file, id, data)
+    preview = await render_preview(services, style)
+    info, created = await services.disk.run(services.styles.store, style, preview)
+    services.metrics.styles.set(len(services.styles))
+    response.status_code = 201 if created else 200
+    return info
+
+
+@router.delete(
+    "/{id}",
+    summary="Delete a custom style",
+    status_code=204,
+    responses=problem_responses(403, 404, 503),
+    dependencies=[KeyRequired],
+)
+async def remove_style(id: StyleIdInPath, services: InjectedServices) -> None:
+    """Delete a custom style; built-in ones stay."""
+    await services.disk.run(services.styles.remove, id)
+    services.metrics.styles.set(len(services.styles))
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_STYLE_FILE_BYTES:
+            raise ApiError(
+                413, "too_many_bytes", f"A style file has at most {MAX_STYLE_FILE_BYTES} bytes."
+            )
+    return bytes(body)

@@ -1,0 +1,105 @@
+"""``POST /v1/stylize``: a photo and a style mix in, the picture itself out."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi.openapi.models import Example
+
+from app.errors import ApiError, problem_responses
+from app.schemas import (
+    MAX_MIX_CHARACTERS,
+    Absent,
+    Flag,
+    Format,
+    MaxSide,
+    MixFormatError,
+    Quality,
+    Strength,
+    StyleId,
+    parse_mix,
+)
+from app.security import KeyRequiredToStylize
+from app.services import InjectedServices
+from app.stylizing import Recipe, give_up_in_time, stylize_upload
+from app.uploads import check_form
+from model.styles import UnknownStyleError
+
+MAX_FIELDS = 16
+MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'
+
+router = APIRouter(tags=["pictures"])
+
+_picture = {"schema": {"type": "string", "format": "binary"}}
+_answers: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The stylized picture.",
+        "content": {"image/png": _picture, "image/jpeg": _picture, "image/webp": _picture},
+        "headers": {
+            "X-Request-Id": {"schema": {"type": "string"}},
+            "Server-Timing": {
+                "description": "Milliseconds of decode, queue, inference and encode.",
+                "schema": {"type": "string"},
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/stylize",
+    summary="Stylize a photo",
+    response_class=Response,
+    responses={**_answers, **problem_responses(403, 413, 415, 429, 503, 507)},
+    dependencies=[Depends(check_form), KeyRequiredToStylize],
+    form_limits={"max_fields": MAX_FIELDS, "max_files": 2, "max_part_size": 65_536},
+)
+async def stylize(
+    request: Request,
+    services: InjectedServices,
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF picture.")],
+    style: Annotated[StyleId | Absent, Form(description="A style's id; or give a mix.")] = None,
+    mix: Annotated[
+        str | Absent,
+        Form(
+            max_length=MAX_MIX_CHARACTERS,
+            description="A JSON list of 1 to 8 different styles with weights; or give a style.",
+            openapi_examples={"two styles": Example(value=MIX_EXAMPLE)},
+        ),
+    ] = None,
+    strength: Annotated[Strength, Form(description="0, the photo, to 1, the full style.")] = 1.0,
+    preserve_color: Annotated[Flag, Form(description="Keep the photo's colours.")] = False,
+    max_side: Annotated[
+        MaxSide | Absent,
+        Form(description="Longest side of the result in px; the server's own limit stays."),
+    ] = None,
+    format: Annotated[
+        Format | Absent, Form(description="Default: as the upload; PNG for a GIF.")
+    ] = None,
+    quality: Annotated[Quality, Form(description="Of JPEG and WebP.")] = 90,
+) -> Response:
+    """Answer the picture itself. Nothing of it is stored."""
+    limit = services.settings.max_side
+    side = limit if max_side is None else min(limit, max_side)
+    weights = _read_weights(style, mix)
+    recipe = Recipe(weights, strength, preserve_color, side, format, quality)
+    work = stylize_upload(services, image, recipe)
+    try:
+        rendering = await give_up_in_time(request, work, services.settings.deadline_s)
+    except UnknownStyleError as error:
+        raise ApiError(422, "unknown_style", "There is no style of this id.") from error
+    return Response(
+        rendering.data,
+        media_type=rendering.media_type,
+        headers={"Server-Timing": rendering.timings.header(), "Cache-Control": "no-store"},
+    )
+
+
+def _read_weights(style: str | None, mix: str | None) -> dict[str, float]:
+    if (style is None) == (mix is None):
+        raise ApiError(422, "invalid_parameters", "Give either style or mix.")
+    if style is not None:
+        return {style: 1.0}
+    try:
+        return parse_mix(mix or "")
+    except MixFormatError as error:
+        raise ApiError(422, "invalid_parameters", f"mix: {error}") from error

@@ -1,0 +1,169 @@
+"""Running the service: uvicorn with read deadlines and a stop in order."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from time import monotonic
+from types import FrameType
+
+import uvicorn
+
+from app.connections import PacedProtocol
+from app.logs import configure_logging
+from app.main import create_app
+from app.services import Services
+from app.settings import Settings
+
+PACE_CHECK_S = 0.5
+SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full
+BACKLOG = 1024
+MAX_DESCRIPTORS = 65_536
+
+_logger = logging.getLogger("pastiche.server")
+
+
+def serve(settings: Settings | None = None) -> int:
+    """Run the service until it is told to stop (SIGTERM, SIGINT) or its device fails.
+
+    Returns
+    -------
+    int
+        The exit code: 0 after a stop, 1 if it could not start or its device has failed.
+    """
+    settings = settings or Settings()
+    configure_logging(settings.log_format, settings.log_level)
+    _allow_many_sockets()
+    return PasticheServer(settings).serve_until_stopped()
+
+
+def _allow_many_sockets() -> None:
+    """Raise the soft limit of descriptors, 1,024 on most systems: slow clients hold sockets."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class PasticheServer(uvicorn.Server):
+    """One process, one event loop, one engine.
+
+    Parameters
+    ----------
+    settings
+        Of the application as well.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.failed = False
+        app = create_app(settings, self._end_in_failure)
+        self.services: Services = app.state.services
+        protocol = type(
+            "ConfiguredProtocol",
+            (PacedProtocol,),
+            {
+                "header_timeout_s": settings.header_timeout_s,
+                "body_timeout_s": settings.body_timeout_s,
+                "min_upload_rate": settings.min_upload_rate,
+            },
+        )
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=5,
+        )
+        super().__init__(config)
+
+    def serve_until_stopped(self) -> int:
+        """Block until the end; the exit code."""
+        try:
+            self.run()
+        except SystemExit:  # uvicorn's way out when it cannot bind its port
+            return 1
+        return 1 if self.failed else 0
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Start, and keep an eye on slow clients."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        self._pace = asyncio.create_task(self._watch_pace())
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Stop: not ready, new and queued requests answered 503, running ones finished.
+
+        The port stays open while pictures are finished, so that whoever asks is told.
+        """
+        begun = monotonic()
+        self.services.engine.drain()
+        _logger.info("stopping", extra={"running": len(self.server_state.tasks)})
+        while monotonic() - begun < self.settings.grace_s and self._busy(begun):
+            await asyncio.sleep(0.05)
+        left = self.settings.grace_s - (monotonic() - begun)
+        # What is left now are clients too slow to be waited for, or too large a picture.
+        self.config.timeout_graceful_shutdown = max(1, round(left)) if not self._busy(begun) else 1
+        for connection in list(self.server_state.connections):
+            if connection.cycle is None or connection.cycle.more_body:  # type: ignore[union-attr]
+                connection.transport.close()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+        self._pace.cancel()
+
+    def _busy(self, begun: float) -> bool:
+        """Whether a request still deserves waiting for."""
+        patient = monotonic() - begun < SLOW_CLIENT_GRACE_S
+        cycles = [connection.cycle for connection in self.server_state.connections]  # type: ignore[union-attr]
+        return any(
+            cycle is not None and not cycle.response_complete and (patient or not cycle.more_body)
+            for cycle in cycles
+        )
+
+    async def _watch_pace(self) -> None:
+        while True:
+            await asyncio.sleep(PACE_CHECK_S)
+            now = monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, PacedProtocol):
+                    connection.check_pace(now)
+
+    def _end_in_failure(self) -> None:
+        """A new process is needed. On any thread."""
+        self.failed = True
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT; a second one stops at once.
+
+        Unlike uvicorn's own, it does not raise the signal again at the end: a stop in order is
+        exit code 0.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        originals = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in originals.items():
+                signal.signal(number, handler)
+
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True

@@ -1,0 +1,179 @@
+"""One request's way: measure, admit, decode, stylize, encode; and giving up when nobody waits."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeVar
+
+import numpy as np
+from fastapi import Request, UploadFile
+from PIL import Image
+from torch import Tensor
+
+from app.engine import DeadlineError
+from app.errors import ClientGoneError
+from app.services import Services
+from app.uploads import decode_upload, fit_side, measure_upload
+from app.workqueue import Levels
+from model.images import (
+    MAX_OUTPUT_SIDES,
+    MEDIA_TYPES,
+    OutputFormat,
+    Picture,
+    PictureTooLargeError,
+    encode_picture,
+)
+from model.stylizer import Look
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a client asks for.
+
+    Parameters
+    ----------
+    weights
+        Weights of the blend by style id, summing to 1.
+    strength
+        0 to 1.
+    preserve_color
+        Whether the photo's colours stay.
+    max_side
+        Of the result, in px.
+    format
+        None: as the upload, PNG where that cannot be written.
+    quality
+        1 to 100.
+    """
+
+    weights: Mapping[str, float]
+    strength: float
+    preserve_color: bool
+    max_side: int
+    format: OutputFormat | None
+    quality: int
+
+
+@dataclass
+class Timings:
+    """Milliseconds by step, for the header Server-Timing."""
+
+    steps: dict[str, float] = field(default_factory=dict)
+
+    def add(self, step: str, seconds: float) -> None:
+        """Count time for a step."""
+        self.steps[step] = self.steps.get(step, 0.0) + seconds * 1000
+
+    def header(self) -> str:
+        """As the header has it."""
+        return ", ".join(f"{step};dur={ms:.1f}" for step, ms in self.steps.items())
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """An encoded result."""
+
+    data: bytes
+    media_type: str
+    timings: Timings
+
+
+async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe) -> Rendering:
+    """A stylized picture of an upload.
+
+    Raises
+    ------
+    EngineError, PictureError, ApiError, UnknownStyleError
+        Each with its HTTP answer in `app.errors`.
+    """
+    settings, engine, timings = services.settings, services.engine, Timings()
+    limits, max_bytes = settings.picture_limits, settings.max_upload_bytes
+    engine.check_open()
+    begun = perf_counter()
+    code = await services.disk.run(services.styles.code, recipe.weights)
+    size = await services.headers.run(measure_upload, upload, max_bytes, limits)
+    width, height = fit_side(size, recipe.max_side)
+    _check_output(width, height, recipe.format)
+    with engine.admit(width * height):
+        picture, levels = await services.codec.run(
+            _decode, upload, max_bytes, services, recipe.max_side
+        )
+        timings.add("decode", perf_counter() - begun)
+        levels = await _stylize(services, levels, code, recipe, timings)
+        begun = perf_counter()
+        format = recipe.format or _output_format(picture)
+        data = await services.codec.run(_encode, levels, picture, format, recipe.quality)
+        timings.add("encode", perf_counter() - begun)
+    return Rendering(data, MEDIA_TYPES[format], timings)
+
+
+async def _stylize(
+    services: Services, levels: Levels, code: Tensor, recipe: Recipe, timings: Timings
+) -> Levels:
+    if recipe.strength == 0:  # the photo itself: nothing to compute
+        timings.add("queue", 0.0)
+        timings.add("inference", 0.0)
+        return levels
+    look = Look(code, recipe.strength, recipe.preserve_color)
+    pastiche = await services.engine.stylize(levels, look)
+    timings.add("queue", pastiche.queue_s)
+    timings.add("inference", pastiche.inference_s)
+    return pastiche.levels
+
+
+def _decode(
+    upload: UploadFile, max_bytes: int, services: Services, max_side: int
+) -> tuple[Picture, Levels]:
+    limits = services.settings.picture_limits
+    picture = decode_upload(upload, max_bytes, limits, max_side)
+    return picture, np.array(picture.rgb)
+
+
+def _encode(levels: Levels, picture: Picture, format: OutputFormat, quality: int) -> bytes:
+    return encode_picture(Image.fromarray(levels), format, quality, picture.alpha)
+
+
+def _output_format(picture: Picture) -> OutputFormat:
+    return "png" if picture.format == "gif" else picture.format
+
+
+def _check_output(width: int, height: int, format: OutputFormat | None) -> None:
+    """Refuse, before the work, what the asked format could not hold after it."""
+    limit = MAX_OUTPUT_SIDES.get(format or "")
+    if limit is not None and max(width, height) > limit:
+        raise PictureTooLargeError(f"the format holds at most {limit} px a side")
+
+
+async def give_up_in_time(request: Request, work: Coroutine[Any, Any, T], deadline_s: float) -> T:
+    """Run work until it is done, its time is over, or its client has gone.
+
+    A closed connection cancels nothing by itself: only who listens for it hears of it.
+
+    Raises
+    ------
+    DeadlineError
+        Not done in time.
+    ClientGoneError
+        The client has closed the connection.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_wait_until_gone(request))
+    try:
+        await asyncio.wait({task, gone}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if gone.done():
+            raise ClientGoneError
+        raise DeadlineError(retry_after_s=10)
+    finally:
+        for future in (task, gone):
+            future.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,103 @@
+"""From an uploaded file to a verified picture."""
+
+import struct
+import zlib
+from typing import BinaryIO
+
+from fastapi import Request, UploadFile
+
+from app.errors import ApiError
+from model.decoding import detect_format, read_container
+from model.images import (
+    EmptyPictureError,
+    Picture,
+    PictureLimits,
+    UndecodablePictureError,
+    UnsupportedFormatError,
+    read_picture,
+)
+
+
+async def check_form(request: Request) -> None:
+    """Refuse what a form parser would take without a word: repeated, unknown, empty fields.
+
+    Raises
+    ------
+    ApiError
+        422, naming no field that the client made up.
+    """
+    form = await request.form()  # parsed already, with the route's limits
+    names = [name for name, _ in form.multi_items()]
+    if len(set(names)) != len(names):
+        raise ApiError(422, "repeated_field", "A field is given more than once.")
+    if set(names) - _declared_fields(request):
+        raise ApiError(422, "unknown_field", "A field has a name that is not known here.")
+    if any(value == "" for _, value in form.multi_items()):
+        raise ApiError(422, "empty_field", "A field is empty; leave it out instead.")
+
+
+def _declared_fields(request: Request) -> set[str]:
+    dependant = request.scope["route"].dependant
+    return {parameter.alias for parameter in dependant.body_params}
+
+
+def measure_upload(upload: UploadFile, max_bytes: int, limits: PictureLimits) -> tuple[int, int]:
+    """Width and height in px that the file's header claims, within the limits.
+
+    Raises
+    ------
+    ApiError
+        413, more bytes than allowed.
+    PictureError
+        Empty, no accepted format, broken, or too large.
+    """
+    content = read_upload(upload.file, max_bytes)
+    if not content:
+        raise EmptyPictureError("the picture is empty")
+    format = detect_format(content)
+    if format is None:
+        raise UnsupportedFormatError("the file is not a JPEG, PNG, WebP or GIF picture")
+    try:
+        width, height = read_container(content, format).size
+    except (ValueError, struct.error, IndexError, zlib.error) as error:
+        raise UndecodablePictureError("the picture is broken or cut short") from error
+    limits.check(width, height)
+    return width, height
+
+
+def decode_upload(
+    upload: UploadFile, max_bytes: int, limits: PictureLimits, max_side: int
+) -> Picture:
+    """The picture, no side above ``max_side`` px.
+
+    Raises
+    ------
+    ApiError
+        413, more bytes than allowed.
+    PictureError
+        It cannot be decoded.
+    """
+    return read_picture(read_upload(upload.file, max_bytes), limits).resized(max_side)
+
+
+def read_upload(file: BinaryIO, max_bytes: int) -> bytes:
+    """The bytes of an uploaded file. Read anew for each step, so that none lie about in memory.
+
+    Raises
+    ------
+    ApiError
+        413, more than allowed.
+    """
+    file.seek(0)
+    content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ApiError(
+            413, "too_many_bytes", f"The file has more than the {max_bytes} bytes allowed."
+        )
+    return content
+
+
+def fit_side(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """The size of a picture once no side is above ``max_side`` px, as `Picture.resized` has it."""
+    scale = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

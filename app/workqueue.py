@@ -1,0 +1,159 @@
+"""What waits for the device, and which of it runs next. Pure bookkeeping, guarded by one lock."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.stylizer import Look
+
+Levels = NDArray[np.uint8]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Pastiche:
+    """A finished picture and what it took.
+
+    Parameters
+    ----------
+    levels
+        (H, W, 3).
+    queue_s, inference_s
+        Seconds it waited, and seconds its batch ran.
+    batch
+        Pictures in that batch.
+    """
+
+    levels: Levels
+    queue_s: float
+    inference_s: float
+    batch: int
+
+
+@dataclass(eq=False)
+class Work:
+    """One picture to be stylized.
+
+    Parameters
+    ----------
+    levels
+        (H, W, 3), sRGB.
+    look
+        How.
+    future
+        Takes the result; cancelled once nobody waits for it any more.
+    enqueued
+        Monotonic seconds.
+    """
+
+    levels: Levels
+    look: Look
+    future: Future[Pastiche] = field(default_factory=Future)
+    enqueued: float = field(default_factory=monotonic)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in px."""
+        return self.levels.shape[0], self.levels.shape[1]
+
+    @property
+    def pixels(self) -> int:
+        """Height times width."""
+        height, width = self.size
+        return height * width
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.future.cancelled()
+
+
+class WorkQueue:
+    """Waiting pictures, batched by size alone: styles, blends and strengths mix freely.
+
+    The next to run is the one whose arrival plus expected duration comes first. So a small picture
+    overtakes a large one, and a large one is overtaken only for about as long as it runs itself.
+
+    Parameters
+    ----------
+    batch_pixels
+        Most pixels of a batch; a larger picture runs alone.
+    """
+
+    def __init__(self, batch_pixels: int) -> None:
+        self.batch_pixels = batch_pixels
+        self._waiting: list[Work] = []
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._waiting)
+
+    def put(self, work: Work) -> None:
+        """Add one picture."""
+        with self._changed:
+            self._waiting.append(work)
+            self._changed.notify()
+
+    def close(self) -> list[Work]:
+        """Wake whoever waits in `next_batch`; what is left comes back."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            return self._drop(lambda _: True)
+
+    def drop_waiting(self) -> list[Work]:
+        """Take everything out; it comes back."""
+        with self._changed:
+            return self._drop(lambda _: True)
+
+    def next_batch(self, pixels_per_s: float) -> list[Work]:
+        """Wait for work and take the next batch; an empty list once the queue is closed.
+
+        An idle device never waits: whatever is there runs, and what comes meanwhile gathers into
+        the batch after it.
+        """
+        with self._changed:
+            while True:
+                if self._closed:
+                    return []
+                batch = self._take(lambda _: True, pixels_per_s)
+                if batch:
+                    return batch
+                self._changed.wait()
+
+    def urgent_batch(self, max_pixels: int, pixels_per_s: float) -> list[Work]:
+        """The next batch of pictures of at most so many pixels, without waiting."""
+        with self._changed:
+            return self._take(lambda work: work.pixels <= max_pixels, pixels_per_s)
+
+    def _take(self, wanted: Callable[[Work], bool], pixels_per_s: float) -> list[Work]:
+        self._drop(lambda work: work.abandoned)
+        candidates = sorted(
+            (work for work in self._waiting if wanted(work)),
+            key=lambda work: work.enqueued + work.pixels / pixels_per_s,
+        )
+        if not candidates:
+            return []
+        first = candidates[0]
+        room = max(1, self.batch_pixels // first.pixels)
+        batch = [work for work in candidates if work.size == first.size][:room]
+        self._remove(batch)
+        return batch
+
+    def _drop(self, unwanted: Callable[[Work], bool]) -> list[Work]:
+        dropped = [work for work in self._waiting if unwanted(work)]
+        self._remove(dropped)
+        return dropped
+
+    def _remove(self, works: Iterable[Work]) -> None:
+        gone = set(map(id, works))
+        if gone:
+            self._waiting = [work for work in self._waiting if id(work) not in gone]

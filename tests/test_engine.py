@@ -1,0 +1,283 @@
+"""The engine on a real device with a small network."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from service_helpers import photo_levels
+
+from app.admission import Admission
+from app.engine import (
+    BrokenOutputError,
+    DrainingError,
+    EngineState,
+    LoadingError,
+)
+from app.local_engine import LocalEngine, is_out_of_memory
+from app.metrics import Metrics
+from app.workqueue import Pastiche
+from model.styles import load_style
+from model.stylizer import DeviceError, Look, Stylizer
+from model.weights import Weights
+
+BATCH_PIXELS = 100_000
+LARGE = (1024, 768)  # a fraction of a second with the small network
+
+
+def look(folder: Path, id_: str = "amber", **values: float) -> Look:
+    return Look(load_style(folder / "styles" / f"{id_}.safetensors").code, **values)
+
+
+def make_engine(
+    load: Callable[[], Stylizer], batch_pixels: int = BATCH_PIXELS
+) -> tuple[LocalEngine, Metrics]:
+    metrics = Metrics()
+    admission = Admission(1000, 10**9, deadline_s=1e9)
+    return LocalEngine(load, admission, batch_pixels, metrics), metrics
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[tuple[LocalEngine, Metrics]]:
+    engine, metrics = make_engine(lambda: Stylizer.load(folder, "cpu"))
+    await engine.start()
+    try:
+        yield engine, metrics
+    finally:
+        await engine.close()
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), timeout=60))  # type: ignore[arg-type]
+
+
+async def occupy(engine: LocalEngine, folder: Path) -> "asyncio.Task[Pastiche]":
+    """Let a large picture run, so that what comes next gathers."""
+    task = asyncio.ensure_future(engine.stylize(photo_levels(*LARGE), look(folder)))
+    while not engine._running:
+        await asyncio.sleep(0.001)
+    return task
+
+
+def test_states_from_start_to_end(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        engine, _ = make_engine(lambda: Stylizer.load(small_weights_folder, "cpu"))
+        with pytest.raises(LoadingError):
+            engine.check_open()
+        await engine.start()
+        assert engine.state is EngineState.READY
+        assert engine.device == "cpu"
+        assert engine.fingerprint == Stylizer.load(small_weights_folder, "cpu").fingerprint
+        engine.check_open()
+        await engine.close()
+        with pytest.raises(DrainingError):
+            engine.check_open()
+        with pytest.raises(DrainingError):
+            engine.admit(1)
+
+    run(test)
+
+
+def test_what_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    async def test() -> None:
+        engine, _ = make_engine(lambda: Stylizer.load(tmp_path, "no-device"))
+        with pytest.raises((OSError, DeviceError)):
+            await engine.start()
+        assert engine.state is EngineState.FAILED
+        await engine.close()
+
+    run(test)
+
+
+def test_one_size_is_one_batch_with_styles_blends_and_strengths_mixed(
+    small_weights_folder: Path,
+) -> None:
+    async def test() -> None:
+        ids = ("amber", "birch", "cobalt", "amber")
+        looks = [
+            look(small_weights_folder, id_, strength=strength)
+            for id_, strength in zip(ids, (1.0, 0.5, 0.25, 1.0), strict=True)
+        ]
+        looks[3] = replace(looks[3], code=(looks[0].code + looks[1].code) / 2, preserve_color=True)
+        photos = [photo_levels(64, 48, seed=i) for i in range(4)]
+        async with running(small_weights_folder) as (engine, _):
+            alone = [await engine.stylize(p, k) for p, k in zip(photos, looks, strict=True)]
+            assert [one.batch for one in alone] == [1] * 4
+            first = await occupy(engine, small_weights_folder)
+            engine._running = []  # the large one is not to be passed: all four are to gather
+            together = await asyncio.gather(
+                *(engine.stylize(p, k) for p, k in zip(photos, looks, strict=True))
+            )
+            await first
+        assert [one.batch for one in together] == [4] * 4
+        for one, many in zip(alone, together, strict=True):
+            difference = np.abs(one.levels.astype(int) - many.levels.astype(int))
+            assert difference.max() <= 1
+
+    run(test)
+
+
+def test_other_sizes_wait_for_a_batch_of_their_own(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        async with running(small_weights_folder) as (engine, _):
+            first = await occupy(engine, small_weights_folder)
+            sizes = [(32, 32), (40, 32), (32, 32)]
+            one = look(small_weights_folder)
+            done = await asyncio.gather(
+                *(engine.stylize(photo_levels(*size), one) for size in sizes)
+            )
+            await first
+        assert [pastiche.levels.shape[1::-1] for pastiche in done] == sizes
+
+    run(test)
+
+
+def test_a_small_picture_passes_a_large_one_that_runs(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        async with running(small_weights_folder) as (engine, _):
+            large = await occupy(engine, small_weights_folder)
+            small = await engine.stylize(photo_levels(64, 64), look(small_weights_folder))
+            assert not large.done()
+            passed = await large
+            alone = await engine.stylize(photo_levels(*LARGE), look(small_weights_folder))
+        assert small.batch == 1
+        assert np.array_equal(passed.levels, alone.levels), "being passed must change nothing"
+
+    run(test)
+
+
+def test_a_picture_nobody_waits_for_is_dropped(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        async with running(small_weights_folder) as (engine, metrics):
+            large = await occupy(engine, small_weights_folder)
+            queued = asyncio.ensure_future(
+                engine.stylize(photo_levels(*LARGE, seed=1), look(small_weights_folder))
+            )
+            await asyncio.sleep(0.01)
+            queued.cancel()
+            large.cancel()  # runs already: given up before its next layer
+            small = await engine.stylize(photo_levels(64, 64), look(small_weights_folder))
+            assert small.levels.shape == (64, 64, 3)
+            while engine._running:
+                await asyncio.sleep(0.001)
+            assert metrics.dropped._value.get() == 1
+            assert metrics.pixels._value.get() == 64 * 64, "no pixel of the others was finished"
+
+    run(test)
+
+
+def test_draining_finishes_what_runs_and_refuses_what_waits(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        async with running(small_weights_folder) as (engine, _):
+            large = await occupy(engine, small_weights_folder)
+            queued = asyncio.ensure_future(
+                engine.stylize(photo_levels(*LARGE, seed=1), look(small_weights_folder))
+            )
+            await asyncio.sleep(0.01)
+            engine.drain()
+            with pytest.raises(DrainingError):
+                await queued
+            assert (await large).levels.shape == (LARGE[1], LARGE[0], 3)
+
+    run(test)
+
+
+def test_a_result_that_is_not_finite_is_no_picture(small_weights: Weights) -> None:
+    async def test() -> None:
+        engine, _ = make_engine(lambda: Stylizer(small_weights))
+        await engine.start()
+        code = torch.full_like(small_weights.original, 3e38)
+        good = Look(small_weights.original)
+        with pytest.raises(BrokenOutputError):
+            await engine.stylize(photo_levels(), Look(code))
+        assert (await engine.stylize(photo_levels(), good)).batch == 1
+        await engine.close()
+
+    run(test)
+
+
+def test_warm_up_refuses_a_network_that_gives_nonsense(small_weights: Weights) -> None:
+    async def test() -> None:
+        small_weights.network.output.conv.weight.fill_(torch.nan)
+        engine, _ = make_engine(lambda: Stylizer(small_weights))
+        with pytest.raises(BrokenOutputError):
+            await engine.start()
+        assert engine.state is EngineState.FAILED
+
+    run(test)
+
+
+def test_what_counts_as_out_of_memory() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+
+
+MEMORY_SCRIPT = """
+import asyncio, resource, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+from test_engine import look, photo_levels, running
+from app.engine import OutOfMemoryError
+
+async def main():
+    folder = Path({folder!r})
+    async with running(folder) as (engine, metrics):
+        small = await engine.stylize(photo_levels(64, 64), look(folder))
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 150_000_000,) * 2)
+        for _ in range(2):
+            try:
+                await engine.stylize(photo_levels(2000, 2000), look(folder))
+            except OutOfMemoryError as error:
+                print("refused", error.retry_after_s)
+            again = await engine.stylize(photo_levels(64, 64), look(folder))
+            assert (again.levels == small.levels).all()
+            print("recovered")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space the Linux way")
+def test_out_of_memory_fails_one_picture_and_not_the_next(small_weights_folder: Path) -> None:
+    tests = Path(__file__).parent
+    script = MEMORY_SCRIPT.format(
+        root=str(tests.parent), tests=str(tests), folder=str(small_weights_folder)
+    )
+    done = subprocess.run(  # noqa: S603 - its own script
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["refused", "10", "recovered"] * 2, done.stderr[-2000:]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_out_of_memory_fails_one_picture_and_frees_its_memory(
+    small_weights_folder: Path,
+) -> None:
+    async def test() -> None:
+        from app.engine import OutOfMemoryError
+
+        engine, _ = make_engine(lambda: Stylizer.load(small_weights_folder, "cuda"), 10**9)
+        await engine.start()
+        small = await engine.stylize(photo_levels(64, 64), look(small_weights_folder))
+        before = torch.cuda.memory_allocated()
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction((before + 200_000_000) / total)
+        try:
+            with pytest.raises(OutOfMemoryError):
+                await engine.stylize(photo_levels(4000, 4000), look(small_weights_folder))
+            again = await engine.stylize(photo_levels(64, 64), look(small_weights_folder))
+            assert np.array_equal(again.levels, small.levels)
+            assert torch.cuda.memory_allocated() <= before + 1_000_000
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+            await engine.close()
+
+    run(test)

@@ -1,0 +1,212 @@
+"""Checks that take minutes. Results are recorded in docs/robustness.md.
+
+PASTICHE_OPT_IN=1 python -m pytest tests/test_opt_in.py -s
+"""
+
+# ruff: noqa: T201, S603, S607 - they report what they measured, and run system tools
+
+import itertools
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from server_helpers import Server, multipart, running_server
+from service_helpers import assert_problem, photo_bytes, upload
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("PASTICHE_OPT_IN"), reason="takes minutes; set PASTICHE_OPT_IN=1"
+)
+
+URL = "/v1/stylize"
+SOAK_REQUESTS = int(os.environ.get("PASTICHE_SOAK_REQUESTS", "10000"))
+MUTATIONS = 3000
+SLOW_SOCKETS = 600
+
+
+def usage(server: Server) -> dict[str, int]:
+    """Resident memory in MB, open descriptors, temporary files of a server."""
+    process = Path(f"/proc/{server.process.pid}")
+    status = process.joinpath("status").read_text()
+    return {
+        "memory_mb": int(status.split("VmRSS:")[1].split()[0]) // 1024,
+        "descriptors": len(list(process.joinpath("fd").iterdir())),
+        "temporary files": len(list(Path(tempfile.gettempdir()).glob("tmp*"))),
+    }
+
+
+def mixed_requests(client: httpx2.Client, count: int, seed: int) -> Counter[int]:
+    """Good and bad ones, of several sizes, formats and styles; their statuses."""
+    chance = random.Random(seed)
+    statuses: Counter[int] = Counter()
+    photos = [
+        photo_bytes(*size, format=format)
+        for size in ((16, 16), (48, 32), (64, 64))
+        for format in ("PNG", "JPEG", "WEBP", "GIF")
+    ]
+    big = photo_bytes(900, 900)  # more than is kept in memory: spooled to a file
+    for i in range(count):
+        photo = big if i % 100 == 0 else chance.choice(photos)
+        style = chance.choice(["amber", "birch", "cobalt", "nobody"])
+        data = {"style": style, "strength": chance.choice(["0", "0.5", "1", "2"]), "max_side": "64"}
+        if i % 5 == 0:
+            photo = photo[: len(photo) // 2]
+        if i % 17 == 0:
+            statuses[client.get("/v1/styles").status_code] += 1
+        elif i % 19 == 0:
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as gone:
+                gone.sendall(multipart(photo)[: chance.randrange(1, 2000)])
+            statuses[0] += 1
+        else:
+            statuses[client.post(URL, files=upload(photo), data=data).status_code] += 1
+    return statuses
+
+
+def test_soak(small_weights_folder: Path, tmp_path: Path) -> None:
+    with running_server(small_weights_folder, tmp_path) as server:
+        with server.client() as client:
+            mixed_requests(client, SOAK_REQUESTS // 10, seed=0)  # allocators and caches fill
+        time.sleep(1)
+        before, begun = usage(server), time.monotonic()
+        each = SOAK_REQUESTS * 9 // 10 // 4
+
+        def worker(seed: int) -> Counter[int]:
+            with server.client() as client:
+                return mixed_requests(client, each, seed)
+
+        with ThreadPoolExecutor(4) as pool:
+            statuses = sum(pool.map(worker, range(1, 5)), Counter[int]())
+        seconds = time.monotonic() - begun
+        time.sleep(2)
+        after = usage(server)
+        print(f"\n{SOAK_REQUESTS} requests, {seconds:.0f} s: {dict(statuses)}; {before} -> {after}")
+        assert set(statuses) <= {0, 200, 415, 422}
+        assert after["memory_mb"] <= before["memory_mb"] * 1.1 + 20
+        assert after["descriptors"] <= before["descriptors"] + 2
+        assert after["temporary files"] <= before["temporary files"]
+
+
+def mutate(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(chance.randrange(1, 10)):
+        kind, at = chance.randrange(4), chance.randrange(len(changed))
+        if kind == 0:
+            changed[at] = chance.randrange(256)
+        elif kind == 1:
+            del changed[at : at + chance.randrange(1, 30)]
+        elif kind == 2:
+            changed[at:at] = chance.randbytes(chance.randrange(1, 30))
+        else:
+            del changed[at:]
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def test_mutated_pictures(small_weights_folder: Path, tmp_path: Path) -> None:
+    chance, statuses = random.Random(1), Counter[int]()
+    seeds = [photo_bytes(24, 24, format=format) for format in ("PNG", "JPEG", "WEBP", "GIF")]
+    values = {"max_side": 64}
+    with running_server(small_weights_folder, tmp_path, **values) as server:
+        with server.client() as client:
+            for seed in itertools.islice(itertools.cycle(seeds), MUTATIONS):
+                files = upload(mutate(seed, chance))
+                statuses[client.post(URL, files=files, data={"style": "amber"}).status_code] += 1
+        assert "Traceback" not in server.log.read_text()
+    print(f"\n{MUTATIONS} mutated pictures: {dict(statuses)}")
+    assert set(statuses) <= {200, 415, 422}
+
+
+def test_slow_sockets_at_default_settings(small_weights_folder: Path, tmp_path: Path) -> None:
+    with running_server(small_weights_folder, tmp_path) as server:
+        begun = time.monotonic()
+        kinds = [b"", b"GET / HTTP/1.1\r\nX: y", multipart(photo_bytes())[:-20]]
+        sockets = [server.connect(kinds[i % 3]) for i in range(SLOW_SOCKETS)]
+        slowest = 0.0
+        with server.client() as client:
+            for _ in range(10):
+                sent = time.monotonic()
+                response = client.post(URL, files=upload(), data={"style": "amber"})
+                assert response.status_code == 200
+                slowest = max(slowest, time.monotonic() - sent)
+        closed = []
+        for connection in sockets:
+            connection.settimeout(40)
+            with connection:
+                while connection.recv(65_536):
+                    pass
+            closed.append(time.monotonic() - begun)
+        print(f"\n{SLOW_SOCKETS} slow sockets: all closed after {max(closed):.1f} s; ", end="")
+        print(f"slowest good request meanwhile {slowest:.2f} s")
+        assert max(closed) < 30
+        assert slowest < 3
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A file system that is soon full."""
+    folder.mkdir()
+    options = f"size={kilobytes}k"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_full_disks(
+    small_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "data", 256) as data, small_disk(tmp_path / "tmp", 512) as spool:
+        monkeypatch.setenv("TMPDIR", str(spool))
+        with running_server(small_weights_folder, tmp_path) as server, server.client() as client:
+            file = client.get("/v1/styles/amber/file").content
+            statuses = [
+                client.put(f"/v1/styles/s{i}/file", content=file).status_code for i in range(40)
+            ]
+            stored = statuses.count(201)
+            print(f"\n{stored} styles fit, then {set(statuses[stored:])}")
+            assert statuses == [201] * stored + [507] * (40 - stored)
+            assert 0 < stored < 40
+            names = {path.suffix for path in (data / "styles").iterdir()}
+            assert names <= {".safetensors", ".webp"}, "no half file is left"
+            assert len(client.get("/v1/styles").json()["styles"]) == 3 + stored
+            assert client.get("/v1/styles/s0/file").status_code == 200
+            big = photo_bytes(1000, 1000)  # spooled to disk on its way in
+            big += bytes(max(0, 2_000_000 - len(big)))
+            refused = client.post(URL, files=upload(big), data={"style": "amber"})
+            assert_problem(refused, 507, "disk_full")
+            assert client.delete("/v1/styles/s0").status_code == 204
+            again = client.put("/v1/styles/s0/file", content=file)
+            assert again.status_code == 201, "space back, service back"
+            small = client.post(URL, files=upload(), data={"style": "amber"})
+            assert small.status_code == 200
+
+
+@pytest.mark.skipif(shutil.which("schemathesis") is None, reason="needs schemathesis")
+def test_schemathesis(small_weights_folder: Path, tmp_path: Path) -> None:
+    with running_server(small_weights_folder, tmp_path) as server:
+        config = Path(__file__).with_name("schemathesis.toml")
+        done = subprocess.run(
+            [
+                shutil.which("schemathesis") or "", "--config-file", str(config), "run",
+                f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", "200",
+                "--seed", "1",
+            ],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        print(done.stdout[-400:], file=sys.stderr)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "Traceback" not in server.log.read_text()
