@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.assets import asset_folder
-from model.images import PictureLimits
+
+if TYPE_CHECKING:
+    from model.images import PictureLimits
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -124,8 +126,10 @@ class Settings(BaseSettings):
     )
 
     @property
-    def picture_limits(self) -> PictureLimits:
+    def picture_limits(self) -> "PictureLimits":
         """What is decoded."""
+        from model.images import PictureLimits  # brings PyTorch, which --help can do without
+
         return PictureLimits(self.max_pixels, self.max_aspect)
 
     @property
