@@ -11,7 +11,10 @@ from model.normalization import ConditionalInstanceNorm
 
 SIDE_MULTIPLE = 4  # two stride-2 convolutions
 MIN_SIDE = 16  # reflection padding of the 9x9 layers needs 5 px; 16 leaves 4x4 maps to measure
-LOGIT_MARGIN = 1 / 512  # half a level of 255: black and white stay finite under the logit
+# Cut from both ends of [0, 1] before the logit. Half a level would keep it finite, but then pure
+# black and white make up most of a photo's spread, and its middle tones come out too harsh:
+# held-out photos came back at 23.4 dB with 1/512, at 24.2 dB with 1/32 (the same weights).
+LOGIT_MARGIN = 1 / 32
 
 
 @dataclass(frozen=True)
