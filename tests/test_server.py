@@ -276,7 +276,7 @@ def test_a_web_process_never_loads_the_training_side() -> None:
 def test_the_command_settles_the_threads_before_torch_is_loaded() -> None:
     check = (
         "import os, sys; os.environ.pop('OMP_WAIT_POLICY', None); import app.launch; "
-        "assert 'torch' not in sys.modules; sys.argv = ['pastiche', '--help']\n"
+        "assert 'torch' not in sys.modules; sys.argv = ['pastiche', 'styles']\n"
         "try: app.launch.main()\n"
         "except SystemExit: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     )
