@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from model.files import write_atomically
@@ -11,7 +12,7 @@ from model.images import encode_picture, load_picture
 from model.styles import Style, StyleLibrary, save_style
 from model.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTable
-from model.weights import Weights, save_weights
+from model.weights import Weights, load_weights, save_weights
 
 PREVIEW_SIDE = 256  # px
 RENDER_SIDE = 512  # px: strokes come out at the size that people will see
@@ -55,6 +56,30 @@ def export_table(
         )
         save_style(style, styles / f"{style.id}.safetensors")
     return weights
+
+
+def start_from(table: StyleTable, entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Load a weights folder into a table: more training of a network whose checkpoint is gone.
+
+    A style that the folder does not have starts from the mean of those it has.
+
+    Raises
+    ------
+    ValueError
+        The folder is damaged, has no styles, or holds a network of other dimensions.
+    """
+    weights = load_weights(folder / NETWORK_FILE)
+    if weights.network.config != table.network.config:
+        raise ValueError(f"{folder} holds a network of other dimensions")
+    library = StyleLibrary(folder / "styles", weights.fingerprint)
+    known = {style.id: style.code for style in library}
+    if not known:
+        raise ValueError(f"{folder} holds no styles of its network")
+    mean = torch.stack(list(known.values())).mean(0)
+    rows = [known.get(entry["id"], mean) for entry in entries]
+    table.network.load_state_dict(weights.network.state_dict())
+    with torch.no_grad():
+        table.codes.copy_(torch.stack([*rows, weights.original]))
 
 
 def render_previews(folder: Path, photo: Path) -> list[Path]:

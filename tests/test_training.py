@@ -11,11 +11,17 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model.data import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
-from model.export import export_table, render_previews
+from model.export import export_table, render_previews, start_from
 from model.network import NetworkConfig
 from model.perception import VGG19Features
 from model.styles import StyleLibrary
-from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
+from model.train import (
+    OriginalTask,
+    StyleRecipe,
+    StyleTable,
+    StyleTask,
+    load_style_pictures,
+)
 from model.training import Loop, LoopConfig, MovingAverage
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
@@ -239,6 +245,20 @@ def test_export_makes_a_whole_weights_folder(pictures: Path, tmp_path: Path) -> 
     assert [style.id for style in library] == ["style-0", "style-1"]
     assert library["style-0"].title == "Style 0"
     torch.testing.assert_close(library["style-1"].code, task.module.codes[1].detach())
+    again = make_task(pictures, replace(RECIPE, seed=9)).module
+    start_from(again, entries[::-1], tmp_path)
+    torch.testing.assert_close(again.codes[0], task.module.codes[1])  # by id, not by place
+    torch.testing.assert_close(again.codes[-1], task.module.codes[-1])
+    torch.testing.assert_close(
+        again.network.output.conv.weight,
+        task.module.network.output.conv.weight,
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    start_from(again, [entries[0], {"id": "new"}], tmp_path)
+    torch.testing.assert_close(again.codes[1], task.module.codes[:2].mean(0))
+    with pytest.raises(ValueError, match="other dimensions"):
+        start_from(StyleTable(NetworkConfig(channels=4), 2), entries, tmp_path)
     previews = render_previews(tmp_path, pictures / "photos" / "photo-0.png")
     assert [path.name for path in previews] == ["style-0.webp", "style-1.webp"]
     with Image.open(previews[0]) as preview:

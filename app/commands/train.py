@@ -26,6 +26,9 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Checkpoint and curves; resumed when there.")
     ],
+    start: Annotated[
+        Path | None, typer.Option(help="Weights folder to start from, where no checkpoint is.")
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="Weights folder to write at the end.")] = None,
     preview: Annotated[
         Path | None, typer.Option(help="Photo to render every exported style's preview from.")
@@ -61,7 +64,7 @@ def train(
     import torch
 
     from model.data import find_photos
-    from model.export import export_table, render_previews
+    from model.export import export_table, render_previews, start_from
     from model.perception import load_vgg19
     from model.stylizer import choose_device
     from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
@@ -101,6 +104,8 @@ def train(
         compile=compiled,
         device=str(chosen),
     )
+    if start is not None:
+        start_from(task.module, entries, start)
     loop = Loop(task, config, output, recipe.to_dict())
     run_with_progress(loop)
     if export is None:
