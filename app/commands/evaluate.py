@@ -71,9 +71,10 @@ def evaluate(
     (output / "report.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
     (output / "report.md").write_text(to_markdown(report))
     if samples is not None:
-        paths = find_photos(samples)
-        sheet = render_sheet(stylizer, library, paths, side=512, shown=128)
-        (output / "styles.webp").write_bytes(encode_picture(sheet, "webp", 72))
+        # One file per name: a folder may hold thumbnails of its photos.
+        paths = list({path.stem: path for path in find_photos(samples)[::-1]}.values())[::-1]
+        sheet = render_sheet(stylizer, library, paths, side=512, shown=96)
+        (output / "styles.webp").write_bytes(encode_picture(sheet, "webp", 60))
         first = next(iter(library))
         strip = render_strip(stylizer, first.code, paths[0], (0, 0.25, 0.5, 0.75, 1), side=256)
         (output / "strength.webp").write_bytes(encode_picture(strip, "webp", 80))
