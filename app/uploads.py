@@ -1,21 +1,11 @@
 """From an uploaded file to a verified picture."""
 
-import struct
-import zlib
 from typing import BinaryIO
 
 from fastapi import Request, UploadFile
 
 from app.errors import ApiError
-from model.decoding import detect_format, read_container
-from model.images import (
-    EmptyPictureError,
-    Picture,
-    PictureLimits,
-    UndecodablePictureError,
-    UnsupportedFormatError,
-    read_picture,
-)
+from model.images import Picture, PictureLimits, measure_picture, read_picture
 
 
 async def check_form(request: Request) -> None:
@@ -42,7 +32,7 @@ def _declared_fields(request: Request) -> set[str]:
 
 
 def measure_upload(upload: UploadFile, max_bytes: int, limits: PictureLimits) -> tuple[int, int]:
-    """Width and height in px that the file's header claims, within the limits.
+    """Width and height in px that the file's header claims, upright and within the limits.
 
     Raises
     ------
@@ -51,18 +41,7 @@ def measure_upload(upload: UploadFile, max_bytes: int, limits: PictureLimits) ->
     PictureError
         Empty, no accepted format, broken, or too large.
     """
-    content = read_upload(upload.file, max_bytes)
-    if not content:
-        raise EmptyPictureError("the picture is empty")
-    format = detect_format(content)
-    if format is None:
-        raise UnsupportedFormatError("the file is not a JPEG, PNG, WebP or GIF picture")
-    try:
-        width, height = read_container(content, format).size
-    except (ValueError, struct.error, IndexError, zlib.error) as error:
-        raise UndecodablePictureError("the picture is broken or cut short") from error
-    limits.check(width, height)
-    return width, height
+    return measure_picture(read_upload(upload.file, max_bytes), limits)
 
 
 def decode_upload(

@@ -6,6 +6,7 @@ sees exactly what an uninterrupted one sees, and the state to save is one number
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -39,9 +40,14 @@ def draw(seed: int, *position: int | str) -> random.Random:
 def cycle(items: Sequence[int], position: int, seed: int) -> int:
     """The item at a position of an endless sequence in which every pass is shuffled anew."""
     turn, index = divmod(position, len(items))
-    order = list(range(len(items)))
+    return items[_shuffled(len(items), seed, turn)[index]]
+
+
+@lru_cache(maxsize=8)
+def _shuffled(count: int, seed: int, turn: int) -> list[int]:
+    order = list(range(count))
     draw(seed, "cycle", turn).shuffle(order)
-    return items[order[index]]
+    return order
 
 
 class PhotoCrops:
