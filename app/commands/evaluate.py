@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import WeightsDir, error_console, open_stylizer
+from app.commands.common import WeightsDir, error_console, weights_folder
 
 if TYPE_CHECKING:
     from model.evaluation import Report
+    from model.styles import StyleLibrary
+    from model.stylizer import Stylizer
 
 BLEND_PAIRS = (
     ("starry-night", "great-wave"),
@@ -49,10 +51,10 @@ def evaluate(
     from model.train import StyleRecipe, load_style_pictures
 
     recipe = StyleRecipe()
-    stylizer, library = open_stylizer("cpu", weights, None)
+    stylizer, library = open_network(weights_folder(weights))
     singles = {}
     for folder in single or []:
-        other, own = open_stylizer("cpu", folder, None)
+        other, own = open_network(folder)
         for style in own:
             singles[style.id] = (other, own)
     console = error_console()
@@ -78,6 +80,15 @@ def evaluate(
         first = next(iter(library))
         strip = render_strip(stylizer, first.code, paths[0], (0, 0.25, 0.5, 0.75, 1), side=256)
         (output / "strength.webp").write_bytes(encode_picture(strip, "webp", 80))
+
+
+def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
+    """A network and the styles that came with it; the user's own are not what is judged."""
+    from model.styles import StyleLibrary
+    from model.stylizer import Stylizer
+
+    stylizer = Stylizer.load(folder, "cpu")
+    return stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)
 
 
 def to_markdown(report: "Report") -> str:
