@@ -12,11 +12,18 @@ from torch import Tensor
 
 from model.data import load_validation_batch, resize_short_side
 from model.images import load_picture, to_image, to_tensor
-from model.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
+from model.losses import (
+    Moments,
+    collect_moments,
+    content_loss,
+    gram_loss,
+    measure_style,
+    style_loss,
+)
 from model.perception import VGG19Features, pyramid
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
-from model.train import StyleRecipe, measure_style
+from model.train import StyleRecipe
 
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -115,7 +122,7 @@ class Judge:
         recipe = self.recipe
         with torch.autocast("cpu", torch.bfloat16):
             found = [self.loss_network(s) for s in pyramid(pictures, recipe.pyramid_levels)]
-        moments = [feature_moments(level[name]) for level in found for name in recipe.style_layers]
+        moments = collect_moments(found, recipe.style_layers)
         return found[0][recipe.content_layer], moments
 
     def style_losses(self, moments: list[Moments], id_: str) -> Tensor:

@@ -58,7 +58,7 @@ def export_table(
     return weights
 
 
-def start_from(table: StyleTable, entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def start_from(table: StyleTable, entries: Sequence[Mapping[str, Any]], folder: Path) -> Weights:
     """Load a weights folder into a table: more training of a network whose checkpoint is gone.
 
     A style that the folder does not have starts from the mean of those it has.
@@ -80,6 +80,7 @@ def start_from(table: StyleTable, entries: Sequence[Mapping[str, Any]], folder: 
     table.network.load_state_dict(weights.network.state_dict())
     with torch.no_grad():
         table.codes.copy_(torch.stack([*rows, weights.original]))
+    return weights
 
 
 def render_previews(folder: Path, photo: Path) -> list[Path]:

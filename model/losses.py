@@ -4,11 +4,13 @@ All are relative squared distances, so that layers and styles of very different 
 scale: 0 is a perfect match, and 1 is as far away as an all-zero answer would be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from model.perception import LossNetwork, pyramid
 
 
 class Moments(NamedTuple):
@@ -31,6 +33,19 @@ def feature_moments(features: Tensor) -> Moments:
     with torch.autocast(features.device.type, enabled=False):
         flat = features.float().flatten(2)  # (N, C, HW)
         return Moments(flat.mean(2), torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2])
+
+
+def collect_moments(levels: Sequence[Mapping[str, Tensor]], layers: Sequence[str]) -> list[Moments]:
+    """Moments of a pyramid's activations: one entry per level and layer."""
+    return [feature_moments(level[name]) for level in levels for name in layers]
+
+
+@torch.no_grad()
+def measure_style(
+    picture: Tensor, loss_network: LossNetwork, layers: Sequence[str], levels: int
+) -> list[Moments]:
+    """What `style_loss` wants to know of a style picture (3, H, W) in [0, 1]."""
+    return collect_moments([loss_network(p) for p in pyramid(picture[None], levels)], layers)
 
 
 def relative_square_distance(actual: Tensor, target: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,16 @@ VGG19_LAYERS = {
     "relu4_3": 24,
     "relu4_4": 26,
 }
+
+# Channels of each activation.
+VGG19_CHANNELS = {name: 64 * 2 ** (int(name[4]) - 1) for name in VGG19_LAYERS}
+
+
+class LossNetwork(Protocol):
+    """What the losses see pictures through."""
+
+    def __call__(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
+        """Activations by name, as in `VGG19Features.forward`."""
 
 
 class VGG19Features(nn.Module):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.data import (
@@ -17,7 +18,7 @@ from model.data import (
     resize_short_side,
 )
 from model.images import load_picture, to_tensor
-from model.losses import Moments, content_loss, feature_moments, style_loss
+from model.losses import Moments, collect_moments, content_loss, measure_style, style_loss
 from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
 from model.perception import VGG19Features, pyramid
 
@@ -31,7 +32,10 @@ class StyleRecipe:
     photo_size
         Side of the training crops in px.
     batch_size
-        Crops a step.
+        Styled crops a step.
+    original_batch
+        Further crops a step that the row ``original`` must give back. They need no loss network,
+        so that one costs about a third of a styled crop.
     style_size
         Shorter side, in px, at which the style pictures are measured: it sets the stroke size.
     style_layers, content_layer
@@ -42,10 +46,9 @@ class StyleRecipe:
         Of the two losses.
     style_weights
         Factors on ``style_weight`` for single styles, by id.
-    pixel_weight
-        Of the mean squared error of ``original``.
-    original_repeats
-        How often ``original`` appears per pass over the styles.
+    original_weight
+        Of ``original``'s loss, the logarithm of its mean squared error: a plain error would weigh
+        less and less as it falls.
     row_rate
         Learning rate of the rows, as a multiple of the convolutions'.
     min_share, flat_share
@@ -58,6 +61,7 @@ class StyleRecipe:
 
     photo_size: int = 192
     batch_size: int = 4
+    original_batch: int = 4
     style_size: int = 384
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
     content_layer: str = "relu3_2"
@@ -65,8 +69,7 @@ class StyleRecipe:
     content_weight: float = 1.0
     style_weight: float = 5.0
     style_weights: dict[str, float] = field(default_factory=dict)
-    pixel_weight: float = 200.0
-    original_repeats: int = 5
+    original_weight: float = 2.0
     row_rate: float = 6.0
     min_share: float = 0.35
     flat_share: float = 0.03
@@ -78,6 +81,16 @@ class StyleRecipe:
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
 
+def square_error(pictures: Tensor, photos: Tensor) -> Tensor:
+    """Mean squared error of each picture: (N,)."""
+    return (pictures.float() - photos).square().mean(dim=(1, 2, 3))
+
+
+def log_error(pictures: Tensor, photos: Tensor) -> Tensor:
+    """Logarithm of each picture's mean squared error: minus its PSNR, up to a factor. (N,)."""
+    return (square_error(pictures, photos) + 1e-5).log()
+
+
 class StyleTable(nn.Module):
     """The network and one row per style; the last row is ``original``."""
 
@@ -87,23 +100,8 @@ class StyleTable(nn.Module):
         self.codes = nn.Parameter(default_codes(config, styles + 1))  # (S + 1, P)
 
 
-def measure_style(
-    picture: Tensor, loss_network: VGG19Features, layers: Sequence[str], levels: int
-) -> list[Moments]:
-    """Moments of a style picture's features: one entry per pyramid level and layer.
-
-    Parameters
-    ----------
-    picture
-        (3, H, W) in [0, 1].
-    """
-    with torch.no_grad():
-        found = [loss_network(scaled) for scaled in pyramid(picture[None], levels)]
-        return [feature_moments(level[name]) for level in found for name in layers]
-
-
 class StyleTask:
-    """Trains a `StyleTable` under content, style and pixel losses.
+    """Trains a `StyleTable`: styles under content and style losses, ``original`` on its pixels.
 
     Parameters
     ----------
@@ -151,17 +149,12 @@ class StyleTask:
             )
             for path in style_paths.values()
         ]
-        # `original` is no style; a target other than 0 keeps its losses finite, at weight 0.
-        measured.append(
-            [Moments(torch.zeros_like(m.mean), torch.ones_like(m.gram)) for m in measured[0]]
-        )
-        self.style_moments = [  # (S + 1, C), (S + 1, C, C)
+        self.style_moments = [  # (S, C), (S, C, C)
             Moments(*map(torch.cat, zip(*layer, strict=True)))
             for layer in zip(*measured, strict=True)
         ]
         weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
-        self.style_weights = recipe.style_weight * torch.tensor([*weights, 0.0], device=device)
-        self.original = len(style_paths)
+        self.style_weights = recipe.style_weight * torch.tensor(weights, device=device)
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Convolutions at the full rate, rows at ``row_rate`` times it."""
@@ -170,37 +163,32 @@ class StyleTask:
             ([self.module.codes], self.recipe.row_rate),
         ]
 
-    def row_at(self, position: int) -> int:
-        """The row at a position of the endless sequence of styles."""
-        rows = [*range(self.original), *[self.original] * self.recipe.original_repeats]
-        return cycle(rows, position, self.recipe.seed)
-
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Photos (N, 3, H, W) and rows (N,) of a step."""
-        count = self.recipe.batch_size
-        rows = [self.row_at(step * count + i) for i in range(count)]
-        return self.crops.batch(step, count), torch.tensor(rows)
+        """Photos (N + M, 3, H, W) of a step and rows (N,): the last M photos are `original`'s."""
+        recipe = self.recipe
+        styles = range(len(self.style_ids))
+        first = step * recipe.batch_size
+        rows = [cycle(styles, first + i, recipe.seed) for i in range(recipe.batch_size)]
+        photos = self.crops.batch(step, recipe.batch_size + recipe.original_batch)
+        return photos, torch.tensor(rows)
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
-        """Means over a batch: photos (N, 3, H, W) and the rows (N,) of their styles."""
+        """Means over a batch: photos (N + M, 3, H, W) and the rows (N,) of the styled ones."""
         photos, rows = batch
-        recipe = self.recipe
-        original = (rows == self.original).float()  # (N,)
-        codes = anchor_original(self.module.codes[rows], photos, original, recipe.network)
-        pastiches = self.module.network.stylize_aligned(photos, codes)
-        content, style = self.measure(photos, pastiches, rows)
-        pixel = (pastiches - photos).square().mean(dim=(1, 2, 3))  # (N,)
-        weighted = (
-            recipe.content_weight * content
-            + self.style_weights[rows] * style
-            + recipe.pixel_weight * original * pixel
-        )
-        styled = 1 - original
-        return {
-            "total": weighted.mean(),
-            "content": (content * styled).sum() / styled.sum().clamp_min(1),
-            "style": (style * styled).sum() / styled.sum().clamp_min(1),
-        }
+        recipe, count = self.recipe, len(rows)
+        share = torch.zeros(len(photos), device=photos.device)
+        share[count:] = 1
+        every_row = F.pad(rows, (0, len(photos) - count), value=len(self.style_ids))
+        codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
+        pictures = self.module.network.stylize_aligned(photos, codes)
+        content, style = self.measure(photos[:count], pictures[:count], rows)
+        weighted = recipe.content_weight * content + self.style_weights[rows] * style
+        losses = {"total": weighted.mean(), "content": content.mean(), "style": style.mean()}
+        if recipe.original_batch:
+            original = log_error(pictures[count:], photos[count:]).mean()
+            losses["original"] = original
+            losses["total"] = losses["total"] + recipe.original_weight * original
+        return losses
 
     def measure(self, photos: Tensor, pastiches: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Content and style loss of every picture: (N,) each."""
@@ -209,7 +197,7 @@ class StyleTask:
             target = self.loss_network(photos, depth=deep)[deep]
         found = [self.loss_network(scaled) for scaled in pyramid(pastiches, recipe.pyramid_levels)]
         content = content_loss(found[0][deep], target)
-        moments = [feature_moments(level[name]) for level in found for name in recipe.style_layers]
+        moments = collect_moments(found, recipe.style_layers)
         wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
         return content, style_loss(moments, wanted)
 
@@ -219,13 +207,13 @@ class StyleTask:
         if self.validation is None:
             return {}
         photos, count = self.validation, len(self.validation)
-        rows = torch.arange(count, device=photos.device) % self.original
+        rows = torch.arange(count, device=photos.device) % len(self.style_ids)
         network, codes = self.module.network, self.module.codes
         content, style = self.measure(photos, network.stylize_aligned(photos, codes[rows]), rows)
         share = torch.ones(count, device=photos.device)
         original = codes[-1].expand(count, -1)
         anchored = anchor_original(original, photos, share, self.recipe.network)
-        error = (network.stylize_aligned(photos, anchored) - photos).square().mean(dim=(1, 2, 3))
+        error = square_error(network.stylize_aligned(photos, anchored), photos)
         return {
             "content": content.mean().item(),
             "style": style.mean().item(),
@@ -288,25 +276,25 @@ class OriginalTask:
         """Photos (N, 3, H, W) of a step."""
         return (self.crops.batch(step, self.recipe.batch_size),)
 
-    def squared_error(self, photos: Tensor) -> Tensor:
-        """Mean squared error (N,) of the network's answer at strength 0."""
+    def restore(self, photos: Tensor) -> Tensor:
+        """The network's answer at strength 0: (N, 3, H, W)."""
         codes = self.module.row.expand(len(photos), -1)
         share = torch.ones(len(photos), device=photos.device)
         codes = anchor_original(codes, photos, share, self.recipe.network)
-        answer = self.module.network.stylize_aligned(photos, codes)
-        return (answer - photos).square().mean(dim=(1, 2, 3))
+        return self.module.network.stylize_aligned(photos, codes)
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
-        """The logarithm of the error: minus the PSNR, up to a factor."""
+        """The logarithm of the error."""
         (photos,) = batch
-        return {"total": (self.squared_error(photos) + 1e-5).log().mean()}
+        return {"total": log_error(self.restore(photos), photos).mean()}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """PSNR in dB over the held-out photos."""
         if self.validation is None:
             return {}
-        return {"original_psnr": (-10 * self.squared_error(self.validation).log10()).mean().item()}
+        error = square_error(self.restore(self.validation), self.validation)
+        return {"original_psnr": (-10 * error.log10()).mean().item()}
 
 
 def load_style_pictures(folder: Path) -> list[dict[str, Any]]:

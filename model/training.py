@@ -25,6 +25,9 @@ from model.files import write_atomically
 
 Precision = Literal["float32", "bfloat16"]
 
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CURVE_FILE = "curve.csv"
+
 
 class Task(Protocol):
     """A recipe over the loop."""
@@ -178,7 +181,7 @@ class Loop:
     @property
     def checkpoint_path(self) -> Path:
         """The one checkpoint of a run; a newer one replaces it."""
-        return self.directory / "checkpoint.safetensors"
+        return self.directory / CHECKPOINT_FILE
 
     def run(
         self,
@@ -210,7 +213,7 @@ class Loop:
                     window.clear()
                     if not all(map(math.isfinite, means.values())):
                         raise FloatingPointError(f"loss not finite at step {self.step}: {means}")
-                    self.log("curve.csv", means | {"rate": self.config.rate(self.step - 1)})
+                    self.log(CURVE_FILE, means | {"rate": self.config.rate(self.step - 1)})
                     speed = (self.step - begun_at) / (time.monotonic() - began)
                     left = (self.config.steps - self.step) / speed
                     on_progress(Progress(self.step, self.config.steps, means, left))
@@ -312,7 +315,7 @@ class Loop:
                 self.optimizer.state[parameter] = state
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
-        for name in ("curve.csv", "validation.csv"):
+        for name in (CURVE_FILE, "validation.csv"):
             truncate_curve(self.directory / name, self.step)
         return True
 

@@ -264,7 +264,7 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
         "network.safetensors",
         *(f"styles/style-{i}.{suffix}" for i in (0, 1) for suffix in ("safetensors", "webp")),
     ]
-    again = ["--start", "weights", "--original-repeats", 0, "--steps", 1]
+    again = ["--start", "weights", "--original-batch", 0, "--steps", 1]
     assert run("train", *common, "-o", "more", *options, *again).code == 0
     refused = run("train", *common, "-o", "run", *options, "--steps", 2)
     assert refused.code == 1

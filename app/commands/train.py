@@ -47,9 +47,9 @@ def train(
         list[str] | None,
         typer.Option(help="Of the style loss: a number, or a factor for one style, as id=1.5."),
     ] = None,
-    original_repeats: Annotated[
-        int, typer.Option(min=0, help="How often a pass over the styles trains the original.")
-    ] = 5,
+    original_batch: Annotated[
+        int, typer.Option(min=0, help="Further photos a step that train the original.")
+    ] = 4,
     original_steps: Annotated[
         int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
     ] = 400,
@@ -83,7 +83,7 @@ def train(
         style_size=style_size,
         style_weight=base,
         style_weights=factors,
-        original_repeats=original_repeats,
+        original_batch=original_batch,
         seed=seed,
     )
     chosen = choose_device(device)
@@ -104,15 +104,16 @@ def train(
         compile=compiled,
         device=str(chosen),
     )
+    earlier: dict[str, Any] = {}
     if start is not None:
-        start_from(task.module, entries, start)
+        earlier = start_from(task.module, entries, start).training
     loop = Loop(task, config, output, recipe.to_dict())
     run_with_progress(loop)
     if export is None:
         return
     with loop.average.in_place_of(task.module):
         table = copy.deepcopy(task.module)
-    if original_repeats and original_steps:
+    if original_batch and original_steps:
         polish = OriginalTask(table, recipe, task.crops.paths, held_out, str(chosen))
         polishing = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
         last = Loop(polish, polishing, output / f"original-{steps}", recipe.to_dict())
@@ -122,7 +123,7 @@ def train(
     training: dict[str, Any] = {
         "recipe": recipe.to_dict(),
         "steps": loop.step,
-        "photos_seen": loop.step * batch_size,
+        "photos_seen": earlier.get("photos_seen", 0) + loop.step * (batch_size + original_batch),
         "seconds": round(loop.seconds),
     }
     export_table(table, entries, export, training)
