@@ -20,7 +20,7 @@ from model.losses import (
     measure_style,
     style_loss,
 )
-from model.perception import VGG19Features, pyramid
+from model.perception import LossNetwork, pyramid
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.train import StyleRecipe
@@ -92,7 +92,7 @@ class Judge:
         self,
         photos: Tensor,
         style_pictures: Mapping[str, Path],
-        loss_network: VGG19Features,
+        loss_network: LossNetwork,
         recipe: StyleRecipe,
         batch_size: int = 10,
     ) -> None:
@@ -161,7 +161,7 @@ def evaluate(
     library: StyleLibrary,
     photo_paths: Sequence[Path],
     style_pictures: Mapping[str, Path],
-    loss_network: VGG19Features,
+    loss_network: LossNetwork,
     size: int = 192,
     singles: Mapping[str, tuple[Stylizer, StyleLibrary]] | None = None,
     blend_pairs: Sequence[tuple[str, str]] = (),

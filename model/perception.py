@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +33,15 @@ VGG19_LAYERS = {
 VGG19_CHANNELS = {name: 64 * 2 ** (int(name[4]) - 1) for name in VGG19_LAYERS}
 
 
-class LossNetwork(Protocol):
-    """What the losses see pictures through."""
+class LossNetwork(nn.Module):
+    """What the losses see pictures through; `VGG19Features` says what ``forward`` does."""
 
-    def __call__(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
-        """Activations by name, as in `VGG19Features.forward`."""
+    def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
+        """Activations by name."""
+        raise NotImplementedError
 
 
-class VGG19Features(nn.Module):
+class VGG19Features(LossNetwork):
     """Activations of VGG-19 (Simonyan & Zisserman 2014), frozen.
 
     The weights take RGB in [0, 1] that is normalized with the ImageNet mean and spread. They are

@@ -20,7 +20,7 @@ from model.data import (
 from model.images import load_picture, to_tensor
 from model.losses import Moments, collect_moments, content_loss, measure_style, style_loss
 from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
-from model.perception import VGG19Features, pyramid
+from model.perception import LossNetwork, pyramid
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class StyleTask:
         style_paths: dict[str, Path],
         photos: Sequence[Path],
         validation: Sequence[Path],
-        loss_network: VGG19Features,
+        loss_network: LossNetwork,
         device: str = "cpu",
     ) -> None:
         self.recipe = recipe

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from model.network import NetworkConfig, StyleNetwork, default_codes
 from model.styles import Style, save_style
@@ -36,3 +38,17 @@ def small_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_weights(small_weights_folder: Path) -> Weights:
     """The small network, loaded."""
     return load_weights(small_weights_folder / "network.safetensors")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of five photos and two styles, made up; do not write to them."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for folder, count in (("photos", 5), ("styles", 2)):
+        (root / folder).mkdir()
+        for i in range(count):
+            coarse = rng.integers(0, 256, (4 + 4 * i, 6, 3), dtype=np.uint8)
+            image = Image.fromarray(coarse).resize((72, 56), Image.Resampling.BICUBIC)
+            image.save(root / folder / f"{folder[:-1]}-{i}.png")
+    return root

@@ -4,7 +4,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -44,20 +43,6 @@ CONFIG = LoopConfig(
     validate_every=3,
     ema_decay=0.9,
 )
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five photos and two styles, made up."""
-    root = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for folder, count in (("photos", 5), ("styles", 2)):
-        (root / folder).mkdir()
-        for i in range(count):
-            coarse = rng.integers(0, 256, (4 + 4 * i, 6, 3), dtype=np.uint8)
-            image = Image.fromarray(coarse).resize((72, 56), Image.Resampling.BICUBIC)
-            image.save(root / folder / f"{folder[:-1]}-{i}.png")
-    return root
 
 
 def make_task(pictures: Path, recipe: StyleRecipe = RECIPE, validation: int = 2) -> StyleTask:

@@ -1,20 +1,14 @@
 """``pastiche train``: a network of many styles, from photos and style pictures."""
 
 import copy
-import signal
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.common import Device, error_console
-
-if TYPE_CHECKING:
-    from model.training import Loop
-    from model.training import Progress as Report
+from app.commands.common import Device
+from app.commands.progress import run_with_progress
 
 
 def train(
@@ -108,7 +102,8 @@ def train(
     if start is not None:
         earlier = start_from(task.module, entries, start).training
     loop = Loop(task, config, output, recipe.to_dict())
-    run_with_progress(loop)
+    loop.resume()
+    run_with_progress(loop.run, loop.step, steps)
     if export is None:
         return
     with loop.average.in_place_of(task.module):
@@ -117,7 +112,8 @@ def train(
         polish = OriginalTask(table, recipe, task.crops.paths, held_out, str(chosen))
         polishing = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
         last = Loop(polish, polishing, output / f"original-{steps}", recipe.to_dict())
-        run_with_progress(last)
+        last.resume()
+        run_with_progress(last.run, last.step, original_steps)
         with torch.no_grad():
             table.codes[-1].copy_(last.average.values["row"])
     training: dict[str, Any] = {
@@ -129,38 +125,6 @@ def train(
     export_table(table, entries, export, training)
     if preview is not None:
         render_previews(export, preview)
-
-
-def run_with_progress(loop: "Loop") -> None:
-    """Run a loop, from its checkpoint if there is one, until it ends or a signal asks to stop."""
-    console = error_console()
-    if loop.resume():
-        console.print(f"resumed at step {loop.step}")
-    stopped = False
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    with Progress(
-        TextColumn("step {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bar:
-        line = bar.add_task("", total=loop.config.steps, completed=loop.step)
-
-        def show(report: "Report") -> None:
-            losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
-            bar.update(line, completed=report.step, description=losses)
-
-        finished = loop.run(show, lambda: stopped)
-    if not finished:
-        console.print(f"stopped at step {loop.step}; the same command continues")
-        raise typer.Exit(1)
 
 
 def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:

@@ -1,0 +1,170 @@
+"""The recipe for the perceptual encoder: VGG-19's activations, distilled."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.data import PhotoCrops, cycle, load_validation_batch
+from model.encoder import EncoderConfig, PerceptualEncoder
+from model.losses import feature_moments, style_loss
+from model.network import StyleNetwork
+from model.perception import VGG19Features
+
+# VGG-19's activations are in the hundreds: their root mean square over photos is 160 to 280.
+TEACHER_SCALE = 200.0
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """What the encoder sees, and what it is held to.
+
+    Parameters
+    ----------
+    crop_size
+        Side of the crops in px.
+    batch_size
+        Crops a step.
+    gram_weight
+        Of the distance between shifted Gram matrices, beside the one between activations.
+    row_noise
+        Spread of the noise on the style codes of pastiches: the encoder must also judge pictures
+        of rows that are still in training.
+    min_share
+        See `PhotoCrops`.
+    seed
+        Of the weights and of every draw.
+    encoder
+        Dimensions.
+    """
+
+    crop_size: int = 128
+    batch_size: int = 8
+    gram_weight: float = 0.3
+    row_noise: float = 0.1
+    min_share: float = 0.3
+    seed: int = 0
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metadata."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+class DistillTask:
+    """Trains a `PerceptualEncoder` on photos, works of art and pastiches.
+
+    Half of every batch are pastiches of the other half: the network's answers to random blends of
+    its rows with noise, because that is what the encoder will have to judge.
+
+    Parameters
+    ----------
+    recipe
+        What and how.
+    photos, paintings
+        Training pictures; a quarter of the crops comes from ``paintings``.
+    validation
+        Held-out photos; none, no validation.
+    teacher
+        VGG-19 with the encoder's layers.
+    network, rows
+        A trained network and its rows (S, P).
+    device
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        recipe: DistillRecipe,
+        photos: Sequence[Path],
+        paintings: Sequence[Path],
+        validation: Sequence[Path],
+        teacher: VGG19Features,
+        network: StyleNetwork,
+        rows: Tensor,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe = recipe
+        self.device = device
+        torch.manual_seed(recipe.seed)
+        self.module = PerceptualEncoder(recipe.encoder)
+        self.module.to(device).to(memory_format=torch.channels_last)
+        self.teacher = teacher.to(device).to(memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.rows = rows.to(device)
+        self.photos, self.paintings = (
+            PhotoCrops(paths, recipe.crop_size, recipe.min_share, seed=recipe.seed + i)
+            for i, paths in enumerate((photos, paintings))
+        )
+        self.validation = (
+            load_validation_batch(validation, recipe.crop_size).to(device) if validation else None
+        )
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The encoder."""
+        return [(list(self.module.parameters()), 1.0)]
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Crops (N, 3, H, W) and, for the pastiches of the first half, codes (N // 2, P)."""
+        recipe = self.recipe
+        painted = recipe.batch_size // 4
+        crops = [
+            self.photos.batch(step, recipe.batch_size - painted),
+            self.paintings.batch(step, painted),
+        ]
+        return torch.cat(crops), self.codes(step, recipe.batch_size // 2)
+
+    def codes(self, step: int, count: int) -> Tensor:
+        """Random blends of two rows each, with noise: (count, P)."""
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
+        share = torch.rand(count, 1, generator=generator)
+        every = range(len(self.rows))
+        first = [cycle(every, step * count + i, self.recipe.seed) for i in range(count)]
+        second = [cycle(every, step * count + i, self.recipe.seed + 1) for i in range(count)]
+        rows = self.rows.cpu()
+        codes = share * rows[first] + (1 - share) * rows[second]
+        return codes + self.recipe.row_noise * torch.randn(codes.shape, generator=generator)
+
+    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
+        """Distances to VGG-19's activations: mean over pictures and layers."""
+        crops, codes = batch
+        with torch.no_grad():
+            pastiches = self.network.stylize_aligned(crops[: len(codes)], codes)
+            pictures = torch.cat([crops, pastiches.to(crops.dtype)])
+        return self.distances(pictures)
+
+    def distances(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Relative distance of activations and of shifted Gram matrices; (N, 3, H, W) pictures."""
+        with torch.no_grad():
+            wanted = {n: t.float() / TEACHER_SCALE for n, t in self.teacher(pictures).items()}
+        found = self.module(pictures)
+        # Relative to the batch, not to single pictures: a flat crop has next to no activation and
+        # would outweigh all others.
+        terms = [
+            (found[n].float() - t).square().mean() / t.square().mean() for n, t in wanted.items()
+        ]
+        features = torch.stack(terms).mean()
+        gram = style_loss(
+            [feature_moments(found[n]) for n in wanted],
+            [feature_moments(t) for t in wanted.values()],
+        ).mean()
+        total = features + self.recipe.gram_weight * gram
+        return {"total": total, "features": features, "gram": gram}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Both distances on held-out photos and on their pastiches."""
+        if self.validation is None:
+            return {}
+        photos = self.validation
+        codes = self.rows[torch.arange(len(photos), device=photos.device) % len(self.rows)]
+        pastiches = self.network.stylize_aligned(photos, codes)
+        figures: dict[str, float] = {}
+        for kind, pictures in (("photos", photos), ("pastiches", pastiches)):
+            found = self.distances(pictures)
+            figures |= {f"{kind}_{n}": found[n].item() for n in ("features", "gram")}
+        return figures

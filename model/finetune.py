@@ -1,0 +1,316 @@
+"""A new style from one picture: one row of gamma and beta is trained, and nothing else.
+
+Dumoulin et al. 2017, section 3.2: the convolutions stay as they are. The row starts from the best
+blend of the rows that there are, where the paper starts anew.
+"""
+
+import csv
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from model.assets import asset_folder
+from model.data import PhotoCrops, load_validation_batch
+from model.leaves import LeavesCrops
+from model.losses import Moments, collect_moments, content_loss, measure_style, style_loss
+from model.nearest import blend_nearest
+from model.network import StyleNetwork
+from model.perception import LossNetwork, pyramid
+from model.stylepicture import prepare_picture
+from model.train import RowModule, StyleRecipe
+from model.training import CHECKPOINT_FILE, CURVE_FILE, Loop, LoopConfig, Precision, Progress
+from model.weights import Weights
+
+BASE = StyleRecipe()  # the losses are those that the network was trained under
+GROUP = 5  # steps between which a run can be stopped
+WINDOW = 50  # steps: converged when a window gains next to nothing over the one before
+LEAST_GAIN = 0.01  # of the total loss
+RANKING_SIZE = 128  # px of the photos on which rows are compared
+RANKING_PHOTOS = 2
+
+
+@dataclass(frozen=True)
+class FinetuneRecipe:
+    """How a new style is learned.
+
+    Parameters
+    ----------
+    stroke_size
+        Shorter side, in px, at which the picture is measured: 64 to 1024. Larger, larger strokes.
+    style_weight
+        Factor on the style loss: 0.1 to 10.
+    steps
+        At most, 10 to 5000; it ends earlier once nothing more is gained.
+    seed
+        Of every draw.
+    batch_size, crop_size
+        Of the content.
+    leaves_share
+        Share of the crops that are dead-leaves pictures, where no photos of the user's are given.
+    learning_rate
+        Adam's.
+    """
+
+    stroke_size: int = 384
+    style_weight: float = 1.0
+    steps: int = 150
+    seed: int = 0
+    batch_size: int = 4
+    crop_size: int = 192
+    leaves_share: float = 0.25
+    learning_rate: float = 1e-2
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("stroke_size", 64, 1024),
+            ("style_weight", 0.1, 10),
+            ("steps", 10, 5000),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}, but must be from {low} to {high}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metadata."""
+        return asdict(self)
+
+
+def sample_photos() -> list[Path]:
+    """The photos that the project ships: content that needs no download."""
+    return sorted((asset_folder("static") / "samples").glob("*.jpg"))
+
+
+class FinetuneTask:
+    """Trains one row towards the style of one picture, under content and style loss.
+
+    Parameters
+    ----------
+    recipe
+        What and how.
+    target
+        Moments of the style picture, see `model.losses.measure_style`.
+    network
+        Frozen.
+    row
+        (P,), the start.
+    loss_network
+        Frozen; has the layers of `model.train.StyleRecipe`.
+    photos
+        Content; none, the samples and dead-leaves pictures.
+    device
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        recipe: FinetuneRecipe,
+        target: Sequence[Moments],
+        network: StyleNetwork,
+        row: Tensor,
+        loss_network: LossNetwork,
+        photos: Sequence[Path] = (),
+        device: str = "cpu",
+    ) -> None:
+        self.recipe = recipe
+        self.target = target
+        self.loss_network = loss_network
+        self.module = RowModule(network, row.to(device))
+        self.crops = PhotoCrops(photos or sample_photos(), recipe.crop_size, seed=recipe.seed)
+        self.leaves = LeavesCrops(recipe.crop_size, recipe.seed)
+        self.leaves_share = 0.0 if photos else recipe.leaves_share
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The row."""
+        return [([self.module.row], 1.0)]
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Content (N, 3, H, W) of a step."""
+        first = step * self.recipe.batch_size
+        return (torch.stack([self.crop(first + i) for i in range(self.recipe.batch_size)]),)
+
+    def crop(self, position: int) -> Tensor:
+        """Content (3, H, W) at a position of the endless sequence."""
+        # Every so many positions: the share is exact, and needs no draw.
+        leaf = math.floor((position + 1) * self.leaves_share) > math.floor(
+            position * self.leaves_share
+        )
+        return (self.leaves if leaf else self.crops).crop(position)
+
+    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
+        """Means over a batch of content (N, 3, H, W)."""
+        (photos,) = batch
+        rows = self.module.row.expand(len(photos), -1)
+        pastiches = self.module.network.stylize_aligned(photos, rows)
+        deep = BASE.content_layer
+        with torch.no_grad():
+            wanted = self.loss_network(photos, depth=deep)[deep]
+        found = [self.loss_network(scaled) for scaled in pyramid(pastiches, BASE.pyramid_levels)]
+        content = content_loss(found[0][deep], wanted).mean()
+        style = style_loss(collect_moments(found, BASE.style_layers), self.target).mean()
+        weight = BASE.style_weight * self.recipe.style_weight
+        return {"total": content + weight * style, "content": content, "style": style}
+
+    def validate(self) -> dict[str, float]:
+        """Nothing is held out."""
+        return {}
+
+
+class Finetuning:
+    """One new style in training, in pieces that can be interrupted at any moment.
+
+    Made anew over the same directory, it goes on from its checkpoint, and ends with the same row
+    as if it had never been interrupted.
+
+    Parameters
+    ----------
+    picture
+        The style picture, RGB.
+    weights
+        The network; nothing of it is changed.
+    rows
+        (S, P), the rows that there are.
+    loss_network
+        A `model.encoder.PerceptualEncoder`, or VGG-19; frozen.
+    recipe
+        What and how.
+    directory
+        For the checkpoint (about 50 KB) and the curve.
+    photos
+        Content; none, the samples and dead-leaves pictures.
+    device
+        A torch device.
+
+    Raises
+    ------
+    model.stylepicture.UnfitPictureError
+        There is no style to learn from the picture.
+    ValueError
+        The checkpoint is damaged, or of another picture, network or recipe.
+    """
+
+    def __init__(
+        self,
+        picture: Image.Image,
+        weights: Weights,
+        rows: Tensor,
+        loss_network: LossNetwork,
+        recipe: FinetuneRecipe,
+        directory: Path,
+        photos: Sequence[Path] = (),
+        device: str = "cpu",
+    ) -> None:
+        prepared = prepare_picture(picture, recipe.stroke_size)
+        network = weights.network.to(device).to(memory_format=torch.channels_last)
+        loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
+        precision = choose_precision(device)
+        kind = torch.device(device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+            target = measure_style(
+                prepared.to(device), loss_network, BASE.style_layers, BASE.pyramid_levels
+            )
+            start = weights.original
+            if not (directory / CHECKPOINT_FILE).exists() and len(rows):
+                samples = load_validation_batch(sample_photos(), RANKING_SIZE)[:RANKING_PHOTOS]
+                start = blend_nearest(
+                    rows.to(device), target, network, loss_network, samples.to(device)
+                )
+        task = FinetuneTask(recipe, target, network, start, loss_network, photos, device)
+        config = LoopConfig(
+            steps=recipe.steps,
+            learning_rate=recipe.learning_rate,
+            warmup_steps=10,
+            ema_decay=0.9,
+            precision=precision,
+            compile=False,  # a compiler takes longer than the whole run
+            device=device,
+            log_every=GROUP,
+            validate_every=0,
+            checkpoint_every_s=math.inf,
+        )
+        digest = hashlib.sha256(prepared.numpy().tobytes()).hexdigest()
+        identity = recipe.to_dict() | {"picture": digest, "network": weights.fingerprint}
+        self._loop = Loop(task, config, directory, identity)
+        if not self._loop.resume():
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / CURVE_FILE).unlink(missing_ok=True)  # of a run that never got this far
+            self._loop.save_checkpoint()
+        self._totals = read_totals(directory / CURVE_FILE)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._loop.step
+
+    @property
+    def steps(self) -> int:
+        """Steps at most."""
+        return self._loop.config.steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or no more is gained."""
+        return self.step >= self.steps or has_converged(self._totals)
+
+    @property
+    def row(self) -> Tensor:
+        """The row so far (P,): the moving average, on the CPU."""
+        return self._loop.average.values["row"].detach().cpu().clone()
+
+    def advance(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> bool:
+        """Train until the end, or until ``should_stop``; True when finished.
+
+        Steps come in groups of five, so that every piece ends where an uninterrupted run reports;
+        the checkpoint is written last.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss is not finite; the last checkpoint stays.
+        OSError
+            The checkpoint cannot be written; the last one stays.
+        """
+
+        def report(progress: Progress) -> None:
+            self._totals.append(progress.losses["total"])
+            on_progress(progress)
+
+        def stop() -> bool:
+            return self.step % GROUP == 0 and (self.finished or should_stop())
+
+        self._loop.run(report, stop)
+        return self.finished
+
+
+def choose_precision(device: str) -> Precision:
+    """``bfloat16`` where the hardware computes in it, else ``float32``."""
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def has_converged(totals: Sequence[float]) -> bool:
+    """Whether the mean total loss of the last window is next to that of the one before."""
+    count = WINDOW // GROUP
+    if len(totals) < 2 * count:
+        return False
+    before, last = sum(totals[-2 * count : -count]), sum(totals[-count:])
+    return last > (1 - LEAST_GAIN) * before
+
+
+def read_totals(curve: Path) -> list[float]:
+    """The total losses of a curve so far."""
+    if not curve.exists():
+        return []
+    with curve.open(newline="") as file:
+        return [float(row["total"]) for row in csv.DictReader(file)]

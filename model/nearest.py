@@ -1,0 +1,58 @@
+"""Where a new row starts from: the best blend of the rows that there are."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from model.losses import Moments, collect_moments, style_loss
+from model.network import StyleNetwork
+from model.perception import LossNetwork, pyramid
+from model.styles import blend_codes
+from model.train import StyleRecipe
+
+NEAREST = 4  # rows of which blends are tried
+
+
+@torch.no_grad()
+def blend_nearest(
+    rows: Tensor,
+    target: Sequence[Moments],
+    network: StyleNetwork,
+    loss_network: LossNetwork,
+    photos: Tensor,
+) -> Tensor:
+    """The blend of rows whose pictures come nearest to a style: where to start from.
+
+    Every row is tried; then, of the nearest four, every pair in equal parts, three, and all.
+
+    Parameters
+    ----------
+    rows
+        (S, P).
+    target
+        Moments of the style picture.
+    photos
+        (N, 3, H, W): a few, small, that every candidate stylizes.
+
+    Returns
+    -------
+    Tensor
+        (P,).
+    """
+    base = StyleRecipe()
+
+    def measure(row: Tensor) -> float:
+        pastiches = network.stylize_aligned(photos, row.expand(len(photos), -1))
+        found = [loss_network(scaled) for scaled in pyramid(pastiches, base.pyramid_levels)]
+        return style_loss(collect_moments(found, base.style_layers), target).mean().item()
+
+    ranked = sorted(rows, key=measure)[:NEAREST]
+    candidates = [ranked[0]]
+    for size in range(2, len(ranked) + 1):
+        candidates += [
+            blend_codes(torch.stack(chosen), [1.0] * size) for chosen in combinations(ranked, size)
+        ]
+    best: Tensor = min(candidates, key=measure)
+    return best.clone()

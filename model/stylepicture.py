@@ -1,0 +1,40 @@
+"""Style pictures as the loss network is to see them."""
+
+from PIL import Image
+from torch import Tensor
+
+from model.data import resize_short_side
+from model.images import to_tensor
+
+SMALLEST_SIDE = 64  # px
+LEAST_SPREAD = 2 / 255  # of the colours: less is one colour
+WIDEST_ASPECT = 3.0
+
+
+class UnfitPictureError(ValueError):
+    """A picture that no style can be learned from; the text is one line and safe to show."""
+
+
+def prepare_picture(picture: Image.Image, stroke_size: int) -> Tensor:
+    """A style picture as the loss network is to see it: (3, H, W) in [0, 1].
+
+    Of a picture longer than three times its width, the middle is taken.
+
+    Raises
+    ------
+    UnfitPictureError
+        It is too small, or has one colour only.
+    """
+    if min(picture.size) < SMALLEST_SIDE:
+        raise UnfitPictureError(
+            f"the picture has {picture.width} x {picture.height} pixels; "
+            f"a style needs at least {SMALLEST_SIDE} on each side"
+        )
+    longest = min(max(picture.size), round(WIDEST_ASPECT * min(picture.size)))
+    width, height = (min(side, longest) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    middle = picture.crop((left, top, left + width, top + height))
+    tensor = to_tensor(resize_short_side(middle, stroke_size))
+    if float(tensor.std(dim=(1, 2)).max()) < LEAST_SPREAD:
+        raise UnfitPictureError("the picture has one colour only; there is no style to learn")
+    return tensor

@@ -1,0 +1,120 @@
+"""The perceptual encoder and its distillation."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.data import find_photos
+from model.distill import DistillRecipe, DistillTask
+from model.encoder import EncoderConfig, PerceptualEncoder, load_encoder, save_encoder
+from model.network import NetworkConfig, StyleNetwork
+from model.perception import VGG19_CHANNELS, VGG19Features
+from model.tensorfile import DamagedFileError
+from model.training import Loop, LoopConfig
+
+SMALL = EncoderConfig((4, 6, 8))
+NETWORK = NetworkConfig(channels=8, residual_blocks=1)
+RECIPE = DistillRecipe(crop_size=32, batch_size=4, encoder=SMALL)
+
+
+def make_task(pictures: Path, recipe: DistillRecipe = RECIPE, validation: int = 2) -> DistillTask:
+    torch.manual_seed(3)
+    photos = find_photos(pictures / "photos")
+    network = StyleNetwork(NETWORK).requires_grad_(False)
+    return DistillTask(
+        recipe,
+        photos,
+        find_photos(pictures / "styles"),
+        photos[:validation],
+        VGG19Features(PerceptualEncoder(SMALL).layers),
+        network,
+        torch.rand(3, NETWORK.code_size) + 0.5,
+    )
+
+
+def test_activations_have_vgg19s_shapes() -> None:
+    encoder = PerceptualEncoder(SMALL)
+    pictures = torch.rand(2, 3, 36, 28)
+    teacher = VGG19Features(encoder.layers)
+    wanted, found = teacher(pictures), encoder(pictures)
+    assert list(found) == list(wanted)
+    for name, activations in found.items():
+        assert activations.shape == wanted[name].shape
+        assert activations.shape[1] == VGG19_CHANNELS[name]
+        assert bool((activations >= 0).all())
+
+
+def test_depth_ends_early_and_changes_nothing() -> None:
+    encoder = PerceptualEncoder(SMALL)
+    pictures = torch.rand(1, 3, 32, 32)
+    whole, part = encoder(pictures), encoder(pictures, depth="relu3_2")
+    assert list(part) == ["relu1_2", "relu2_2", "relu3_2"]
+    assert torch.equal(whole["relu3_2"], part["relu3_2"])
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    encoder = PerceptualEncoder(SMALL)
+    save_encoder(tmp_path / "encoder.safetensors", encoder, {"steps": 7})
+    again = load_encoder(tmp_path / "encoder.safetensors")
+    assert again.config == SMALL
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value.half().float(), again.state_dict()[name])
+    assert not any(p.requires_grad for p in again.parameters())
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
+    save_encoder(path, PerceptualEncoder(SMALL), {})
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(DamagedFileError, match="checksum"):
+        load_encoder(path)
+    path.write_bytes(data[:500])
+    with pytest.raises(DamagedFileError):
+        load_encoder(path)
+
+
+def test_a_network_is_no_encoder(small_weights_folder: Path) -> None:
+    with pytest.raises(DamagedFileError, match="no pastiche-encoder"):
+        load_encoder(small_weights_folder / "network.safetensors")
+
+
+def test_distillation_brings_the_activations_nearer(pictures: Path, tmp_path: Path) -> None:
+    task = make_task(pictures)
+    before = task.validate()
+    config = LoopConfig(
+        steps=40,
+        learning_rate=5e-3,
+        precision="float32",
+        compile=False,
+        ema_decay=0.5,
+        validate_every=0,
+    )
+    loop = Loop(task, config, tmp_path, {})
+    assert loop.run()
+    after = task.validate()
+    assert set(after) == {
+        "photos_features",
+        "photos_gram",
+        "pastiches_features",
+        "pastiches_gram",
+    }
+    for name, value in after.items():
+        assert value < before[name], name
+
+
+def test_what_a_step_sees_depends_on_the_step_alone(pictures: Path) -> None:
+    task, again = make_task(pictures), make_task(pictures)
+    for step in (4, 0):
+        crops, codes = task.batch(step)
+        assert crops.shape == (4, 3, 32, 32)
+        assert codes.shape == (2, NETWORK.code_size)
+        assert all(map(torch.equal, (crops, codes), again.batch(step)))
+    assert not torch.equal(task.batch(0)[1], task.batch(1)[1])
+
+
+def test_without_validation_there_are_no_figures(pictures: Path) -> None:
+    assert make_task(pictures, replace(RECIPE, seed=1), validation=0).validate() == {}
