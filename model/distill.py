@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data import PhotoCrops, cycle, load_validation_batch
-from model.encoder import EncoderConfig, PerceptualEncoder
+from model.encoder import EncoderConfig, EncoderInTraining
 from model.losses import feature_moments, style_loss
 from model.network import StyleNetwork
 from model.perception import VGG19Features
@@ -56,7 +56,7 @@ class DistillRecipe:
 
 
 class DistillTask:
-    """Trains a `PerceptualEncoder` on photos, works of art and pastiches.
+    """Trains an `EncoderInTraining` on photos, works of art and pastiches.
 
     Half of every batch are pastiches of the other half: the network's answers to random blends of
     its rows with noise, because that is what the encoder will have to judge.
@@ -91,7 +91,7 @@ class DistillTask:
         self.recipe = recipe
         self.device = device
         torch.manual_seed(recipe.seed)
-        self.module = PerceptualEncoder(recipe.encoder)
+        self.module = EncoderInTraining(recipe.encoder)
         self.module.to(device).to(memory_format=torch.channels_last)
         self.teacher = teacher.to(device).to(memory_format=torch.channels_last)
         self.network = network.to(device).to(memory_format=torch.channels_last)

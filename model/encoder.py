@@ -38,12 +38,8 @@ class EncoderConfig:
         return asdict(self)
 
 
-class PerceptualEncoder(LossNetwork):
-    """Predicts VGG-19's activations at a fraction of their cost.
-
-    It has VGG-19's shape (3x3 convolutions, ReLU, average pooling) with narrower layers, and reads
-    each wanted activation out by a 1x1 convolution and a ReLU. The losses are relative, so the
-    activations are predicted up to one factor a layer.
+class EncoderTrunk(nn.Module):
+    """The encoder's convolutions: VGG-19's shape (3x3, ReLU, average pooling), narrower.
 
     Parameters
     ----------
@@ -59,33 +55,22 @@ class PerceptualEncoder(LossNetwork):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(inner, outer, 3, padding=1) for inner, outer in pairwise(channels)
         )
-        self.readouts = nn.ModuleDict(
-            {
-                name: nn.Conv2d(width, VGG19_CHANNELS[name], 1)
-                for name, width in zip(READ_AFTER, channels[1:], strict=True)
-                if name is not None
-            }
-        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the activations, shallow to deep."""
-        return tuple(name for name in READ_AFTER if name is not None)
+    def channels(self) -> dict[str, int]:
+        """Channels of the activations by the name of the layer they predict, shallow to deep."""
+        return {
+            name: int(convolution.weight.shape[0])
+            for name, convolution in zip(READ_AFTER, self.convolutions, strict=True)
+            if name is not None and isinstance(convolution, nn.Conv2d)
+        }
 
     def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
-        """Predicted activations by name; see `model.perception.VGG19Features.forward`.
-
-        Parameters
-        ----------
-        pictures
-            (N, 3, H, W) in [0, 1].
-        depth
-            The deepest layer wanted; all by default.
-        """
+        """Its own activations by the name of the layer they predict."""
         x = pictures - 0.5
         found = {}
         for index, convolution in enumerate(self.convolutions):
@@ -94,10 +79,86 @@ class PerceptualEncoder(LossNetwork):
             x = F.relu(convolution(x))
             name = READ_AFTER[index]
             if name is not None:
-                found[name] = F.relu(self.readouts[name](x))
+                found[name] = x
                 if name == depth:
                     break
         return found
+
+
+class PerceptualEncoder(LossNetwork):
+    """Stands in for VGG-19 in the losses, at a fraction of its cost.
+
+    A linear map A takes each of the trunk's activations f to VGG-19's, so that VGG-19's Gram matrix
+    is A G A^T with the trunk's G. With A = Q R, Q having orthonormal columns, every distance
+    between such matrices, and between A f and A f', is the one between R f: so R, which is square
+    and small, is all that is kept of A, and the losses never see more channels than the trunk has.
+
+    Parameters
+    ----------
+    trunk
+        Its convolutions.
+    """
+
+    def __init__(self, trunk: EncoderTrunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.readouts = nn.ModuleDict(
+            {name: nn.Conv2d(c, c, 1, bias=False) for name, c in trunk.channels.items()}
+        )
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, shallow to deep."""
+        return tuple(self.trunk.channels)
+
+    def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
+        """R f by the name of the layer it stands for, in the trunk's widths.
+
+        Parameters
+        ----------
+        pictures
+            (N, 3, H, W) in [0, 1].
+        depth
+            The deepest layer wanted; all by default.
+        """
+        found = self.trunk(pictures, depth)
+        return {name: self.readouts[name](features) for name, features in found.items()}
+
+
+class EncoderInTraining(nn.Module):
+    """A trunk with whole readouts: it predicts VGG-19's activations themselves.
+
+    Parameters
+    ----------
+    config
+        Dimensions.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.trunk = EncoderTrunk(config)
+        self.readouts = nn.ModuleDict(
+            {
+                name: nn.Conv2d(c, VGG19_CHANNELS[name], 1, bias=False)
+                for name, c in self.trunk.channels.items()
+            }
+        )
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Predicted activations (N, C, H', W') by name."""
+        return {name: self.readouts[name](f) for name, f in self.trunk(pictures).items()}
+
+    @torch.no_grad()
+    def fold(self) -> PerceptualEncoder:
+        """The encoder with each readout A reduced to its R."""
+        encoder = PerceptualEncoder(EncoderTrunk(self.trunk.config))
+        encoder.trunk.load_state_dict(self.trunk.state_dict())
+        reduced = {}
+        for name, weight in self.readouts.state_dict().items():
+            whole = weight[:, :, 0, 0].float().cpu()  # (C_vgg, C)
+            reduced[name] = torch.linalg.qr(whole).R[:, :, None, None]  # (C, C, 1, 1)
+        encoder.readouts.load_state_dict(reduced)
+        return encoder.requires_grad_(False).eval()
 
 
 def save_encoder(path: Path, encoder: PerceptualEncoder, training: dict[str, Any]) -> None:
@@ -105,7 +166,7 @@ def save_encoder(path: Path, encoder: PerceptualEncoder, training: dict[str, Any
     tensors = {name: value.half() for name, value in encoder.state_dict().items()}
     metadata = {
         "format": ENCODER_FORMAT,
-        "config": encoder.config.to_dict(),
+        "config": encoder.trunk.config.to_dict(),
         "training": training,
     }
     write_atomically(path, pack_tensors(tensors, metadata))
@@ -127,7 +188,7 @@ def load_encoder(path: Path) -> PerceptualEncoder:
     try:
         first, second, third = metadata["config"]["widths"]
         with torch.device("meta"):
-            encoder = PerceptualEncoder(EncoderConfig((first, second, third)))
+            encoder = PerceptualEncoder(EncoderTrunk(EncoderConfig((first, second, third))))
         encoder.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedFileError(f"{path.name} is not a whole {ENCODER_FORMAT} file") from error

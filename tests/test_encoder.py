@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from model.data import find_photos
 from model.distill import DistillRecipe, DistillTask
-from model.encoder import EncoderConfig, PerceptualEncoder, load_encoder, save_encoder
+from model.encoder import (
+    EncoderConfig,
+    EncoderInTraining,
+    PerceptualEncoder,
+    load_encoder,
+    save_encoder,
+)
+from model.losses import content_loss, feature_moments, style_loss
 from model.network import NetworkConfig, StyleNetwork
-from model.perception import VGG19_CHANNELS, VGG19Features
+from model.perception import VGG19Features
 from model.tensorfile import DamagedFileError
 from model.training import Loop, LoopConfig
 
@@ -28,26 +36,50 @@ def make_task(pictures: Path, recipe: DistillRecipe = RECIPE, validation: int = 
         photos,
         find_photos(pictures / "styles"),
         photos[:validation],
-        VGG19Features(PerceptualEncoder(SMALL).layers),
+        VGG19Features(EncoderInTraining(SMALL).trunk.channels),
         network,
         torch.rand(3, NETWORK.code_size) + 0.5,
     )
 
 
-def test_activations_have_vgg19s_shapes() -> None:
-    encoder = PerceptualEncoder(SMALL)
+def make_encoder() -> PerceptualEncoder:
+    torch.manual_seed(2)
+    return EncoderInTraining(SMALL).fold()
+
+
+def test_in_training_it_predicts_vgg19s_activations() -> None:
     pictures = torch.rand(2, 3, 36, 28)
-    teacher = VGG19Features(encoder.layers)
-    wanted, found = teacher(pictures), encoder(pictures)
+    found = EncoderInTraining(SMALL)(pictures)
+    wanted = VGG19Features(tuple(found))(pictures)
     assert list(found) == list(wanted)
     for name, activations in found.items():
         assert activations.shape == wanted[name].shape
-        assert activations.shape[1] == VGG19_CHANNELS[name]
-        assert bool((activations >= 0).all())
+
+
+def test_folded_it_gives_the_same_losses() -> None:
+    torch.manual_seed(4)
+    training = EncoderInTraining(SMALL)
+    folded = training.fold()
+    first, second = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    before = training(first), training(second)
+    after = folded(first), folded(second)
+    for name in before[0]:
+        assert after[0][name].shape[1] < before[0][name].shape[1]
+        for distance in (content_loss, shifted_gram_distance):
+            torch.testing.assert_close(
+                distance(after[0][name], after[1][name]),
+                distance(before[0][name], before[1][name]),
+                rtol=1e-3,
+                atol=1e-5,
+            )
+
+
+def shifted_gram_distance(first: Tensor, second: Tensor) -> Tensor:
+    return style_loss([feature_moments(first)], [feature_moments(second)])
 
 
 def test_depth_ends_early_and_changes_nothing() -> None:
-    encoder = PerceptualEncoder(SMALL)
+    encoder = make_encoder()
     pictures = torch.rand(1, 3, 32, 32)
     whole, part = encoder(pictures), encoder(pictures, depth="relu3_2")
     assert list(part) == ["relu1_2", "relu2_2", "relu3_2"]
@@ -55,10 +87,10 @@ def test_depth_ends_early_and_changes_nothing() -> None:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    encoder = PerceptualEncoder(SMALL)
+    encoder = make_encoder()
     save_encoder(tmp_path / "encoder.safetensors", encoder, {"steps": 7})
     again = load_encoder(tmp_path / "encoder.safetensors")
-    assert again.config == SMALL
+    assert again.trunk.config == SMALL
     for name, value in encoder.state_dict().items():
         assert torch.equal(value.half().float(), again.state_dict()[name])
     assert not any(p.requires_grad for p in again.parameters())
@@ -66,7 +98,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "encoder.safetensors"
-    save_encoder(path, PerceptualEncoder(SMALL), {})
+    save_encoder(path, make_encoder(), {})
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.write_bytes(data)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from model.data import find_photos
-from model.encoder import EncoderConfig, PerceptualEncoder
+from model.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
 from model.finetune import (
     BASE,
     GROUP,
@@ -51,7 +51,7 @@ def rows() -> Tensor:
 def encoder() -> PerceptualEncoder:
     """A small encoder of random weights: good enough for a loss."""
     torch.manual_seed(7)
-    return PerceptualEncoder(EncoderConfig((4, 6, 8))).requires_grad_(False)
+    return EncoderInTraining(EncoderConfig((4, 6, 8))).fold()
 
 
 def make_painting() -> Image.Image:

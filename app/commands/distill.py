@@ -84,4 +84,4 @@ def distill(
         "network": network.fingerprint,
     }
     with loop.average.in_place_of(task.module):
-        save_encoder(export, task.module, training)
+        save_encoder(export, task.module.fold(), training)
