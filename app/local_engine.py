@@ -1,9 +1,10 @@
 """The engine of this process: one compute thread that owns the device."""
 
 import asyncio
+import errno
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
 from enum import Enum, auto
@@ -11,7 +12,6 @@ from time import monotonic, perf_counter
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from app.admission import PASSING_RATIO, Admission
 from app.engine import (
@@ -25,13 +25,15 @@ from app.engine import (
 )
 from app.metrics import Metrics
 from app.workqueue import Levels, Pastiche, Work, WorkQueue
-from model.bands import BAND_MULTIPLICATIONS, band_network
+from model.fastpath import FastPath
 from model.stylizer import Look, Stylizer
+from model.tiling import NotFiniteError, to_levels
 
 CPU_BATCH_PIXELS = 300_000  # larger batches gain nothing on a CPU and make the first wait
 GPU_BATCH_PIXELS = 8_000_000
 WARM_UP_SIDE = 256  # px
 SYNC_PIXELS = 1_000_000  # from here on, a GPU is waited for where others may pass
+STOP_PREPARING_S = 5.0  # a compiler cannot be interrupted; at the process's end it just ends
 
 _logger = logging.getLogger("pastiche.engine")
 
@@ -54,7 +56,10 @@ class LocalEngine:
     Between layers, and between bands of large ones, the compute thread looks up: it gives up a
     batch that nobody waits for any more, and lets much smaller pictures pass a large one. So one
     thread suffices for both a quick answer to small pictures and large pictures that run for
-    seconds.
+    seconds. Pictures too large for the memory are stylized in pieces.
+
+    It is ready in float32 at once; faster paths are prepared beside it and used from the next
+    batch on.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ class LocalEngine:
         Takes batch sizes, pixels, seconds.
     on_failure
         Called, on the compute thread, when the device has failed for good.
+    fast_paths
+        Makes ever faster paths through the network, on a thread of its own; none, float32 stays.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class LocalEngine:
         batch_pixels: int | None,
         metrics: Metrics,
         on_failure: Callable[[], None] = lambda: None,
+        fast_paths: Callable[[Stylizer], Iterator[FastPath]] | None = None,
     ) -> None:
         self.admission = admission
         self.state = EngineState.LOADING
@@ -91,6 +99,8 @@ class LocalEngine:
         self._running: list[Work] = []  # the batch that may be passed by smaller ones
         self._passed_s = 0.0  # time that smaller batches took from it
         self._thread: threading.Thread | None = None
+        self._fast_paths = fast_paths
+        self._preparing: threading.Thread | None = None
 
     async def start(self) -> None:
         """Load, warm up, be ready; see `Engine.start`."""
@@ -131,6 +141,8 @@ class LocalEngine:
         self._queue.close()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+        if self._preparing is not None:
+            await asyncio.to_thread(self._preparing.join, STOP_PREPARING_S)
 
     def _check_state(self) -> None:
         if self.state is EngineState.LOADING:
@@ -152,6 +164,14 @@ class LocalEngine:
         if self.state is EngineState.LOADING:  # not stopped meanwhile
             self.state = EngineState.READY
         started.set_result(None)
+        if self._fast_paths is not None:
+            self._preparing = threading.Thread(
+                target=self._prepare_fast_paths,
+                args=[self._stylizer, self._fast_paths],
+                name="pastiche-fastpath",
+                daemon=True,
+            )
+            self._preparing.start()
         while batch := self._queue.next_batch(self.admission.pixels_per_s):
             self._running, self._passed_s = batch, 0.0
             self._compute(batch)
@@ -172,10 +192,20 @@ class LocalEngine:
             if not all(finite):
                 raise BrokenOutputError
         self.admission.observe(work.pixels, perf_counter() - begun)
-        on_gpu = stylizer.device.type == "cuda"  # there, a layer takes milliseconds
-        band_network(stylizer.network, self._look_up, None if on_gpu else BAND_MULTIPLICATIONS)
 
-    def _look_up(self) -> None:
+    def _prepare_fast_paths(
+        self, stylizer: Stylizer, fast_paths: Callable[[Stylizer], Iterator[FastPath]]
+    ) -> None:
+        """Beside the compute thread: whatever goes wrong here, float32 goes on."""
+        try:
+            for path in fast_paths(stylizer):
+                if self.state is not EngineState.READY:
+                    return
+                stylizer.use_fast_path(path)
+        except Exception as error:
+            _logger.warning("no faster path: %s", str(error).partition("\n")[0][:200])
+
+    def _look_up(self, _: float = 0.0) -> None:
         """Between two bands: give up what nobody waits for, let much smaller pictures pass."""
         running = self._running
         if not running or self._stylizer is None:
@@ -194,9 +224,9 @@ class LocalEngine:
             self._running = running
             self._passed_s += perf_counter() - begun
 
-    def _compute(self, batch: list[Work]) -> None:
+    def _compute(self, batch: list[Work], in_pieces: bool = False) -> None:
         """Stylize a batch and answer every picture in it, whatever happens."""
-        failure = self._attempt(batch)
+        failure = self._attempt(batch, in_pieces)
         # Only here, outside `except`, has the traceback let go of the tensors.
         if failure is _Failure.MEMORY:
             self._free_memory()
@@ -204,6 +234,10 @@ class LocalEngine:
                 _logger.warning("out of memory with a batch of %d: one by one", len(batch))
                 for work in batch:
                     self._compute([work])
+                return
+            if not in_pieces:
+                _logger.warning("out of memory with %d x %d px: in pieces", *batch[0].size)
+                self._compute(batch, in_pieces=True)
                 return
             _logger.error("out of memory with a picture of %d x %d", *batch[0].size)
             _fail(batch[0], OutOfMemoryError(retry_after_s=10))
@@ -216,16 +250,16 @@ class LocalEngine:
     def _failed(self) -> bool:
         return self.state is EngineState.FAILED
 
-    def _attempt(self, batch: list[Work]) -> _Failure | None:
+    def _attempt(self, batch: list[Work], in_pieces: bool) -> _Failure | None:
         stylizer = self._stylizer
         assert stylizer is not None  # noqa: S101 - loaded before the first batch
         begun, begun_mono, passed = perf_counter(), monotonic(), self._passed_s
         try:
-            pictures, finite = self._stylize(stylizer, batch)
+            pictures, finite = self._stylize(stylizer, batch, in_pieces)
         except _AbandonedError:
             self._metrics.dropped.inc()
             return _Failure.ABANDONED
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, OSError) as error:
             if is_out_of_memory(error):
                 return _Failure.MEMORY
             _logger.exception("a batch failed")
@@ -243,13 +277,35 @@ class LocalEngine:
                 _fail(work, BrokenOutputError())
         return None
 
-    def _stylize(self, stylizer: Stylizer, batch: list[Work]) -> tuple[Levels, list[bool]]:
+    def _stylize(
+        self, stylizer: Stylizer, batch: list[Work], in_pieces: bool = False
+    ) -> tuple[Levels, list[bool]]:
         """(N, H, W, 3) levels, and which pictures are finite."""
+        if in_pieces or batch[0].pixels > stylizer.whole_pixels:
+            return self._stylize_in_pieces(stylizer, batch)
         stacked = torch.from_numpy(np.stack([work.levels for work in batch]))  # (N, H, W, 3)
-        photos = stacked.to(stylizer.device).permute(0, 3, 1, 2).float().div_(255)  # (N, 3, H, W)
-        pastiches = stylizer.stylize_batch(photos.contiguous(), [work.look for work in batch])
+        if stylizer.device.type == "cuda":  # from pinned memory, copying does not wait
+            stacked = stacked.pin_memory().to(stylizer.device, non_blocking=True)
+        photos = stacked.permute(0, 3, 1, 2).contiguous()  # (N, 3, H, W)
+        looks = [work.look for work in batch]
+        pastiches = stylizer.stylize_batch(photos, looks, self._look_up)
         finite: list[bool] = pastiches.isfinite().flatten(1).all(1).tolist()
-        return _to_levels(pastiches), finite
+        return to_levels(pastiches), finite
+
+    def _stylize_in_pieces(
+        self, stylizer: Stylizer, batch: list[Work]
+    ) -> tuple[Levels, list[bool]]:
+        pictures, finite = [], []
+        for work in batch:
+            try:
+                levels = stylizer.stylize_large(work.levels, work.look, progress=self._look_up)
+            except NotFiniteError:
+                levels = work.levels
+                finite.append(False)
+            else:
+                finite.append(True)
+            pictures.append(levels)
+        return np.stack(pictures), finite
 
     def _observe(self, batch: list[Work], seconds: float) -> None:
         pixels = sum(work.pixels for work in batch)
@@ -276,20 +332,15 @@ class LocalEngine:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a device says that its memory did not suffice."""
+    """Whether an error says that memory, or disk in its place, did not suffice."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):  # of the temporary files of a picture in pieces
+        return error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
     text = str(error).lower()
     return any(
         words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
-
-
-def _to_levels(pastiches: Tensor) -> Levels:
-    """(N, 3, H, W) in [0, 1] as (N, H, W, 3), rounded."""
-    levels = pastiches.clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    array: Levels = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return array
 
 
 def _describe(device: torch.device) -> str:

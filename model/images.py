@@ -342,12 +342,14 @@ def encode_picture(
             f"the result has {image.width} x {image.height} pixels; "
             f"{FORMAT_NAMES[format]} holds at most {limit} a side"
         )
-    clean = image.convert("RGB")
+    # A large picture is not copied without need.
+    clean = image.convert("RGB") if image.mode != "RGB" or image.info or alpha else image
     if alpha is not None and format == "jpeg":
         clean = _flatten(clean, alpha, "white")
     elif alpha is not None:
         clean.putalpha(alpha)
-    clean.info = {}  # Pillow writes profile and comment from here unasked
+    if clean.info:
+        clean.info = {}  # Pillow writes profile and comment from here unasked
     stream = io.BytesIO()
     if format == "png":
         clean.save(stream, "PNG", compress_level=2)  # 6: three times as long, for the same bytes

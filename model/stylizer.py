@@ -1,17 +1,28 @@
 """The inference facade: pictures and style codes in, pastiches out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from model.fastpath import FastPath, StreamedRunner, checked_paths, choose_dtype
 from model.images import Picture, keep_colors, to_image, to_tensor
-from model.network import anchor_original
+from model.network import logit_moments, shift_output
+from model.rows import to_unit
+from model.streaming import Progress
+from model.tiling import Levels, TilingMode, stylize_tiled
 from model.weights import Weights, load_weights
 
 NETWORK_FILE = "network.safetensors"
+
+# Beyond so many pixels a picture is stylized in pieces. In memory the network takes about 250
+# bytes a pixel in float32.
+CPU_WHOLE_PIXELS = 8_000_000
+GPU_BYTES_PER_PIXEL = 1500  # of the whole network, with room for a second picture
 
 
 class DeviceError(ValueError):
@@ -64,8 +75,15 @@ class Look:
             raise ValueError(f"strength is {self.strength}, but must be from 0 to 1")
 
 
+def _quiet(_: float) -> None:
+    """Progress that nobody follows."""
+
+
 class Stylizer:
     """Stylizes batches in which every picture has its own style, blend and strength.
+
+    It computes in float32 until it is given a faster path that has been checked: see
+    `use_fast_path` and `fast_paths`.
 
     Parameters
     ----------
@@ -73,6 +91,11 @@ class Stylizer:
         The network and its ``original`` row; moved to ``device``.
     device
         Where to compute.
+
+    Raises
+    ------
+    ValueError
+        The network is one of those made for comparison; see `model.streaming.StreamedNetwork`.
     """
 
     def __init__(self, weights: Weights, device: torch.device | None = None) -> None:
@@ -83,6 +106,9 @@ class Stylizer:
         # Channels last is the layout that convolutions like best, on CPU and GPU alike.
         self.network = weights.network.to(self.device).to(memory_format=torch.channels_last)
         self.original = weights.original.to(self.device)
+        self.exact = StreamedRunner(self.network, torch.float32)
+        self.path = FastPath("float32", self.exact)
+        self.whole_pixels = _whole_pixels(self.device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> "Stylizer":
@@ -97,16 +123,43 @@ class Stylizer:
         """
         return cls(load_weights(folder / NETWORK_FILE), choose_device(device))
 
+    def fast_paths(self, precision: str = "auto", compiled: bool = True) -> Iterator[FastPath]:
+        """Ever faster paths, checked against float32; to be made on any thread.
+
+        Parameters
+        ----------
+        precision
+            auto, float32, bfloat16, or float16 on a GPU.
+        compiled
+            Whether to compile, which takes a minute or so, where it helps.
+
+        Raises
+        ------
+        ValueError
+            No such precision.
+        """
+        dtype = choose_dtype(precision, self.device)
+        return checked_paths(self.network, self.original, self.exact, dtype, compiled)
+
+    def use_fast_path(self, path: FastPath) -> None:
+        """Compute by this path from the next picture on."""
+        self.path = path
+
     @torch.inference_mode()
-    def stylize_batch(self, photos: Tensor, looks: list[Look]) -> Tensor:
+    def stylize_batch(
+        self, photos: Tensor, looks: list[Look], progress: Progress = _quiet
+    ) -> Tensor:
         """Stylize pictures of one size, each in its own way.
 
         Parameters
         ----------
         photos
-            (N, 3, H, W) in [0, 1], on any device.
+            (N, 3, H, W): uint8, or floats in [0, 1]; on any device.
         looks
             N of them.
+        progress
+            Called with the share that is done, 0 to 1, between parts of the work; what it raises
+            ends the work.
 
         Returns
         -------
@@ -116,10 +169,9 @@ class Stylizer:
         """
         if len(looks) != len(photos):
             raise ValueError(f"{len(photos)} photos but {len(looks)} looks")
-        photos = photos.to(self.device, torch.float32)
-        codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
-        strength = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
-        pastiches = self._run(photos, codes, strength)
+        photos = to_unit(photos.to(self.device))
+        codes = self._codes(photos, looks)
+        pastiches = self.path.runner(photos, codes, progress)
         for i, look in enumerate(looks):
             if look.strength == 0:
                 pastiches[i] = photos[i]
@@ -134,22 +186,75 @@ class Stylizer:
         Photos (N, 3, H, W) in, the same through the row ``original`` out: how near it comes tells
         how clean weak strengths are.
         """
-        photos = photos.to(self.device, torch.float32)
-        strength = torch.zeros(len(photos), device=self.device)
-        return self._run(photos, self.original.expand(len(photos), -1), strength)
+        nothing = [Look(self.original, 0.0)] * len(photos)
+        photos = to_unit(photos.to(self.device))
+        return self.path.runner(photos, self._codes(photos, nothing), _quiet)
 
-    def _run(self, photos: Tensor, codes: Tensor, strength: Tensor) -> Tensor:
-        share = 1 - strength  # (N,), of `original`
-        mixed = strength[:, None] * codes + share[:, None] * self.original  # (N, P)
-        mixed = anchor_original(mixed, photos, share, self.config)
-        photos = photos.contiguous(memory_format=torch.channels_last)
-        return self.network(photos, mixed)  # type: ignore[no-any-return]
+    def stylize_large(
+        self, levels: Levels, look: Look, mode: TilingMode = "exact", progress: Progress = _quiet
+    ) -> Levels:
+        """Stylize one picture of any size in pieces.
 
-    def stylize_image(self, image: Image.Image, look: Look) -> Image.Image:
-        """One RGB image."""
+        Parameters
+        ----------
+        levels
+            (H, W, 3).
+        mode
+            "exact", the result of the whole picture, or "quick"; see `model.tiling`.
+        progress
+            As of `stylize_batch`.
+
+        Raises
+        ------
+        NotFiniteError
+            The result is no picture.
+        OSError
+            There is no room for temporary files.
+        """
+        if look.strength == 0:
+            return levels.copy()
+        photo = torch.from_numpy(levels).permute(2, 0, 1)[None]  # (1, 3, H, W), a view
+        code = self._codes(photo, [look])[0]
+        runner = self.path.runner
+        streamed = runner if isinstance(runner, StreamedRunner) else self.exact
+        network = streamed.network_for(photo)
+        return stylize_tiled(network, levels, code, look.preserve_color, mode, progress)
+
+    def _codes(self, photos: Tensor, looks: list[Look]) -> Tensor:
+        """Complete codes (N, P): blended with ``original``, its share anchored in the photo."""
+        codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
+        strength = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
+        share = 1 - strength  # of `original`
+        mixed = strength[:, None] * codes + share[:, None] * self.original
+        mean, spread = (moment.to(self.device) for moment in logit_moments(photos))
+        return shift_output(mixed, share, mean, spread, self.config)
+
+    def stylize_image(
+        self,
+        image: Image.Image,
+        look: Look,
+        mode: TilingMode = "exact",
+        progress: Progress = _quiet,
+    ) -> Image.Image:
+        """One RGB image of any size; in pieces, if it is large."""
+        if image.width * image.height > self.whole_pixels:
+            return Image.fromarray(self.stylize_large(np.array(image), look, mode, progress))
         photo = to_tensor(image)[None]  # (1, 3, H, W)
-        return to_image(self.stylize_batch(photo, [look])[0])
+        return to_image(self.stylize_batch(photo, [look], progress)[0])
 
-    def stylize(self, picture: Picture, look: Look) -> Picture:
-        """One picture, alpha and format kept."""
-        return replace(picture, rgb=self.stylize_image(picture.rgb, look))
+    def stylize(
+        self,
+        picture: Picture,
+        look: Look,
+        mode: TilingMode = "exact",
+        progress: Progress = _quiet,
+    ) -> Picture:
+        """One picture, alpha and format kept; see `stylize_image`."""
+        return replace(picture, rgb=self.stylize_image(picture.rgb, look, mode, progress))
+
+
+def _whole_pixels(device: torch.device) -> int:
+    if device.type != "cuda":
+        return CPU_WHOLE_PIXELS
+    memory: int = torch.cuda.get_device_properties(device).total_memory
+    return memory // GPU_BYTES_PER_PIXEL

@@ -18,7 +18,9 @@ PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 def make_settings(weights: Path, data: Path, **values: Any) -> Settings:
-    return Settings(weights_dir=weights, data_dir=data, device="cpu", codec_threads=2, **values)
+    # One precision from the first picture on, whenever a faster path would be ready.
+    values = {"precision": "float32", "codec_threads": 2} | values
+    return Settings(weights_dir=weights, data_dir=data, device="cpu", **values)
 
 
 @contextmanager

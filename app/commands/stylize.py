@@ -3,23 +3,41 @@
 import difflib
 import glob
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import track
+from rich.console import Console
+from rich.progress import Progress
 
 from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer
 
 if TYPE_CHECKING:
-    from model.images import Picture
+    from model.images import PictureLimits
     from model.styles import StyleLibrary
+    from model.stylizer import Look, Stylizer
 
-# In eager mode the network takes 0.92 KB a pixel at its peak (measured at 4 megapixels): with
-# this many it stays below 8 GB.
-MAX_WORKING_PIXELS = 8_000_000
+MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
+
+
+class Precision(StrEnum):
+    """What the network computes in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class Tiles(StrEnum):
+    """How pictures are stylized that are too large to be stylized whole."""
+
+    EXACT = "exact"
+    QUICK = "quick"
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,12 @@ def stylize(
         str | None, typer.Option("--format", help="png, jpeg or webp; by default as the output.")
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 92,
+    precision: Annotated[
+        Precision, typer.Option(help="auto: the fastest that agrees with float32.")
+    ] = Precision.FLOAT32,
+    tiles: Annotated[
+        Tiles, typer.Option(help="Of large photos: exact, or quick with approximate contrasts.")
+    ] = Tiles.EXACT,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     device: Device = "auto",
     weights: WeightsDir = None,
@@ -70,30 +94,30 @@ def stylize(
     if not force:
         refuse_overwriting(orders)
 
-    from model.files import write_atomically
-    from model.images import FORMATS_BY_SUFFIX, encode_picture, load_picture
     from model.stylizer import Look
 
     stylizer, library = open_stylizer(device, weights, data)
     check_known(shares, library)
+    for path in stylizer.fast_paths(precision, compiled=False):
+        stylizer.use_fast_path(path)
     look = Look(library.mix(shares), strength, preserve_color)
     console = error_console()
     failures = 0
-    for order in track(
-        orders, "Stylizing", console=console, disable=len(orders) == 1 or not console.is_terminal
-    ):
-        try:
-            picture = shrink(load_picture(order.source), max_side, order.source)
-            result = stylizer.stylize(picture, look)
-            format = FORMATS_BY_SUFFIX[order.target.suffix.lower()]
-            encoded = encode_picture(result.rgb, format, quality, result.alpha)
-            order.target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(order.target, encoded)
-        except (ValueError, OSError) as error:
-            from app.cli import reason
+    with progress_bar(console, len(orders)) as tell, any_size() as limits:
+        for index, order in enumerate(orders):
 
-            failures += 1
-            console.print(f"pastiche: {order.source}: {reason(error)}", markup=False)
+            def follow(share: float, done: int = index) -> None:
+                tell(done + share)
+
+            try:
+                follow(0.0)
+                rendering = Rendering(stylizer, look, limits, max_side, quality, tiles)
+                rendering.render(order, follow)
+            except (ValueError, OSError) as error:
+                from app.cli import reason
+
+                failures += 1
+                console.print(f"pastiche: {order.source}: {reason(error)}", markup=False)
     if failures:
         raise typer.Exit(1)
 
@@ -216,17 +240,61 @@ def refuse_overwriting(orders: list[Order]) -> None:
         raise typer.Exit(1)
 
 
-def shrink(picture: "Picture", max_side: int | None, source: Path) -> "Picture":
-    """The picture at the size it is worked on."""
-    if max_side is not None:
-        picture = picture.resized(max_side)
-    pixels = picture.width * picture.height
-    if pixels > MAX_WORKING_PIXELS:
-        side = math.floor(max(picture.size) * math.sqrt(MAX_WORKING_PIXELS / pixels))
-        error_console().print(
-            f"pastiche: {source}: shrunk from {picture.width} x {picture.height} to a longer side "
-            f"of {side} pixels, the most that is worked on at once",
-            markup=False,
-        )
-        picture = picture.resized(side)
-    return picture
+@contextmanager
+def progress_bar(console: Console, photos: int) -> Iterator[Callable[[float], None]]:
+    """Shows how many photos are done, parts of them included, where there is a terminal."""
+    hidden = not console.is_terminal
+    with Progress(console=console, disable=hidden, transient=photos == 1) as progress:
+        task = progress.add_task("Stylizing", total=photos)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def any_size() -> Iterator["PictureLimits"]:
+    """Limits for photos of one's own: memory and disk. Pillow's own is lifted meanwhile."""
+    from PIL import Image
+
+    from model.images import PictureLimits
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield PictureLimits(MAX_PIXELS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How photos become pictures.
+
+    Parameters
+    ----------
+    max_side
+        Longer side in px to shrink to; none, the photo's own.
+    quality
+        Of JPEG and WebP.
+    tiles
+        "exact" or "quick".
+    """
+
+    stylizer: "Stylizer"
+    look: "Look"
+    limits: "PictureLimits"
+    max_side: int | None
+    quality: int
+    tiles: Tiles
+
+    def render(self, order: Order, progress: Callable[[float], None]) -> None:
+        """One photo; the largest take 10 bytes a pixel here, so nothing is held for long."""
+        from model.files import write_atomically
+        from model.images import FORMATS_BY_SUFFIX, encode_picture, load_picture
+
+        picture = load_picture(order.source, self.limits)
+        if self.max_side is not None:
+            picture = picture.resized(self.max_side)
+        picture = self.stylizer.stylize(picture, self.look, self.tiles.value, progress)
+        format = FORMATS_BY_SUFFIX[order.target.suffix.lower()]
+        encoded = encode_picture(picture.rgb, format, self.quality, picture.alpha)
+        order.target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(order.target, encoded)

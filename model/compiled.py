@@ -1,0 +1,126 @@
+"""The whole network at once on a GPU: half precision, compiled, replayed as CUDA graphs."""
+
+import copy
+import logging
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.network import StyleNetwork, aligned_side
+from model.rows import SMOOTH_DETAIL, least_detail, low_contrast
+from model.streaming import Progress
+
+GRAPH_PIXELS = 2_100_000  # of a batch: beyond it, launching kernels is no longer what takes time
+GRAPH_AFTER = 3  # batches of one shape before it is worth a graph
+MAX_GRAPHS = 8  # each keeps its feature maps
+
+_logger = logging.getLogger("pastiche.fastpath")
+
+
+class WholeRunner:
+    """The network in one floating type, kernel after kernel.
+
+    Parameters
+    ----------
+    network
+        Whose weights it copies.
+    dtype
+        Of weights and activations; statistics are float32 in any case.
+    """
+
+    def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._careful = network
+        self.network = copy.deepcopy(network).to(dtype).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+        """See `model.fastpath.Runner`; told once, before it starts: it takes milliseconds."""
+        progress(0.0)
+        smooth = self.dtype == torch.bfloat16 and least_detail(photos) < SMOOTH_DETAIL
+        if smooth or low_contrast(photos):
+            return self._careful(photos, codes)  # type: ignore[no-any-return]
+        height, width = photos.shape[-2:]
+        photos = photos - photos.mean(dim=(2, 3), keepdim=True)  # as `PhotoRows` does
+        right, bottom = aligned_side(width) - width, aligned_side(height) - height
+        if right or bottom:
+            photos = F.pad(photos, [0, right, 0, bottom], mode="replicate")
+        aligned = photos.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        result = self._forward(aligned, codes.float())[..., :height, :width]
+        if self.dtype == torch.float16 and not result.isfinite().all():  # a style of large numbers
+            return self._careful(photos, codes)  # type: ignore[no-any-return]
+        return result
+
+    def _forward(self, aligned: Tensor, codes: Tensor) -> Tensor:
+        return self.network.stylize_aligned(aligned, codes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    graph: "torch.cuda.CUDAGraph"
+    photos: Tensor
+    codes: Tensor
+    pastiches: Tensor
+
+
+class CompiledRunner(WholeRunner):
+    """The compiled network; shapes that come often are replayed as CUDA graphs.
+
+    Compiled once with sides and batch size left open, which covers every size; only batches of
+    one are a case of their own. Whatever else would have to be compiled later runs uncompiled: no
+    picture waits for a compiler.
+    """
+
+    def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
+        super().__init__(network, dtype)
+        self._compiled = torch.compile(self.network.stylize_aligned, dynamic=True)
+        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._graphs: dict[tuple[int, ...], _Graph] = {}
+        self._graphs_left = MAX_GRAPHS if next(network.parameters()).is_cuda else 0
+        with torch.inference_mode():
+            device = next(network.parameters()).device
+            for pictures in (1, 2):
+                sample = torch.rand(pictures, 3, 128, 96, device=device).to(dtype)
+                codes = torch.rand(pictures, network.config.code_size, device=device)
+                self._compiled(sample.contiguous(memory_format=torch.channels_last), codes)
+
+    def _forward(self, aligned: Tensor, codes: Tensor) -> Tensor:
+        graph = self._graph_for(aligned, codes)
+        if graph is None:
+            with torch.compiler.set_stance("eager_on_recompile"):
+                result: Tensor = self._compiled(aligned, codes)
+            return result
+        graph.photos.copy_(aligned)
+        graph.codes.copy_(codes)
+        graph.graph.replay()
+        return graph.pastiches.clone()
+
+    def _graph_for(self, aligned: Tensor, codes: Tensor) -> _Graph | None:
+        shape = tuple(aligned.shape)
+        if shape in self._graphs or not self._graphs_left:
+            return self._graphs.get(shape)
+        self._seen[shape] += 1
+        if shape[0] * shape[2] * shape[3] > GRAPH_PIXELS or self._seen[shape] <= GRAPH_AFTER:
+            return None
+        self._graphs_left -= 1
+        try:
+            self._graphs[shape] = self._capture(aligned, codes)
+        except RuntimeError as error:
+            self._graphs_left = 0
+            _logger.warning("no CUDA graphs: %s", str(error).partition("\n")[0][:200])
+        return self._graphs.get(shape)
+
+    def _capture(self, aligned: Tensor, codes: Tensor) -> _Graph:
+        photos, rows = aligned.clone(), codes.clone()
+        side = torch.cuda.Stream()  # a capture must not begin on the default stream
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self._compiled(photos, rows)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            pastiches = self._compiled(photos, rows)
+        return _Graph(graph, photos, rows, pastiches)
