@@ -11,12 +11,9 @@ from torch import Tensor, nn
 
 from model.data import PhotoCrops, cycle, load_validation_batch
 from model.encoder import EncoderConfig, EncoderInTraining
-from model.losses import feature_moments, style_loss
+from model.losses import feature_moments
 from model.network import StyleNetwork
 from model.perception import VGG19Features
-
-# VGG-19's activations are in the hundreds: their root mean square over photos is 160 to 280.
-TEACHER_SCALE = 200.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class DistillRecipe:
 
     crop_size: int = 128
     batch_size: int = 8
-    gram_weight: float = 0.3
+    gram_weight: float = 0.1
     row_noise: float = 0.1
     min_share: float = 0.3
     seed: int = 0
@@ -104,6 +101,11 @@ class DistillTask:
             load_validation_batch(validation, recipe.crop_size).to(device) if validation else None
         )
 
+        # VGG-19's activations are in the hundreds; the encoder is to be in units.
+        with torch.no_grad():
+            sample = self.teacher(self.photos.batch(0, recipe.batch_size).to(device))
+        self.scales = {name: t.square().mean().sqrt().item() for name, t in sample.items()}
+
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """The encoder."""
         return [(list(self.module.parameters()), 1.0)]
@@ -140,18 +142,18 @@ class DistillTask:
     def distances(self, pictures: Tensor) -> dict[str, Tensor]:
         """Relative distance of activations and of shifted Gram matrices; (N, 3, H, W) pictures."""
         with torch.no_grad():
-            wanted = {n: t.float() / TEACHER_SCALE for n, t in self.teacher(pictures).items()}
+            wanted = {n: t.float() / self.scales[n] for n, t in self.teacher(pictures).items()}
         found = self.module(pictures)
         # Relative to the batch, not to single pictures: a flat crop has next to no activation and
         # would outweigh all others.
-        terms = [
-            (found[n].float() - t).square().mean() / t.square().mean() for n, t in wanted.items()
-        ]
-        features = torch.stack(terms).mean()
-        gram = style_loss(
-            [feature_moments(found[n]) for n in wanted],
-            [feature_moments(t) for t in wanted.values()],
-        ).mean()
+        terms, grams = [], []
+        for name, target in wanted.items():
+            terms.append((found[name].float() - target).square().mean() / target.square().mean())
+            moments = feature_moments(target)
+            gram = moments.shifted_gram(moments.mean)
+            error = feature_moments(found[name]).shifted_gram(moments.mean) - gram
+            grams.append(error.square().mean() / gram.square().mean())
+        features, gram = torch.stack(terms).mean(), torch.stack(grams).mean()
         total = features + self.recipe.gram_weight * gram
         return {"total": total, "features": features, "gram": gram}
 
@@ -164,7 +166,9 @@ class DistillTask:
         codes = self.rows[torch.arange(len(photos), device=photos.device) % len(self.rows)]
         pastiches = self.network.stylize_aligned(photos, codes)
         figures: dict[str, float] = {}
+        self.module.eval()
         for kind, pictures in (("photos", photos), ("pastiches", pastiches)):
             found = self.distances(pictures)
             figures |= {f"{kind}_{n}": found[n].item() for n in ("features", "gram")}
+        self.module.train()
         return figures

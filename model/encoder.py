@@ -1,5 +1,6 @@
 """The project's own perceptual encoder: a small network that stands in for VGG-19 in the losses."""
 
+import copy
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from model.assets import asset_folder
 from model.files import write_atomically
 from model.perception import VGG19_CHANNELS, LossNetwork
 from model.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
@@ -45,15 +48,21 @@ class EncoderTrunk(nn.Module):
     ----------
     config
         Dimensions.
+    normalized
+        Whether batch normalization follows every convolution: in training alone, where without it
+        a third of the units died. `EncoderInTraining.fold` works it into the convolutions.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, normalized: bool = False) -> None:
         super().__init__()
         self.config = config
         first, second, third = config.widths
         channels = (3, first, first, second, second, third, third, third)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(inner, outer, 3, padding=1) for inner, outer in pairwise(channels)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(c) if normalized else nn.Identity() for c in channels[1:]
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
@@ -73,10 +82,12 @@ class EncoderTrunk(nn.Module):
         """Its own activations by the name of the layer they predict."""
         x = pictures - 0.5
         found = {}
-        for index, convolution in enumerate(self.convolutions):
+        for index, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
             if index in POOL_BEFORE:
                 x = F.avg_pool2d(x, 2)
-            x = F.relu(convolution(x))
+            x = F.relu(norm(convolution(x)))
             name = READ_AFTER[index]
             if name is not None:
                 found[name] = x
@@ -136,7 +147,7 @@ class EncoderInTraining(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.trunk = EncoderTrunk(config)
+        self.trunk = EncoderTrunk(config, normalized=True)
         self.readouts = nn.ModuleDict(
             {
                 name: nn.Conv2d(c, VGG19_CHANNELS[name], 1, bias=False)
@@ -150,9 +161,16 @@ class EncoderInTraining(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> PerceptualEncoder:
-        """The encoder with each readout A reduced to its R."""
-        encoder = PerceptualEncoder(EncoderTrunk(self.trunk.config))
-        encoder.trunk.load_state_dict(self.trunk.state_dict())
+        """The encoder: normalization folded into the convolutions, each readout A into its R."""
+        trunk = copy.deepcopy(self.trunk).eval()
+        encoder = PerceptualEncoder(EncoderTrunk(trunk.config))
+        folded: dict[str, Tensor] = {}
+        for i, (convolution, norm) in enumerate(zip(trunk.convolutions, trunk.norms, strict=True)):
+            assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - so they were made
+            assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101
+            fused = fuse_conv_bn_eval(convolution, norm)
+            folded |= {f"convolutions.{i}.{n}": v.cpu() for n, v in fused.state_dict().items()}
+        encoder.trunk.load_state_dict(folded)
         reduced = {}
         for name, weight in self.readouts.state_dict().items():
             whole = weight[:, :, 0, 0].float().cpu()  # (C_vgg, C)
@@ -193,3 +211,9 @@ def load_encoder(path: Path) -> PerceptualEncoder:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedFileError(f"{path.name} is not a whole {ENCODER_FORMAT} file") from error
     return encoder.requires_grad_(False).eval()
+
+
+def find_encoder(folder: Path) -> Path:
+    """The encoder's file beside a network, or the shipped one: it fits every network."""
+    own = folder / ENCODER_FILE
+    return own if own.exists() else asset_folder("weights") / ENCODER_FILE

@@ -9,7 +9,6 @@ from torch import Tensor
 from model.losses import Moments, collect_moments, style_loss
 from model.network import StyleNetwork
 from model.perception import LossNetwork, pyramid
-from model.styles import blend_codes
 from model.train import StyleRecipe
 
 NEAREST = 4  # rows of which blends are tried
@@ -51,8 +50,7 @@ def blend_nearest(
     ranked = sorted(rows, key=measure)[:NEAREST]
     candidates = [ranked[0]]
     for size in range(2, len(ranked) + 1):
-        candidates += [
-            blend_codes(torch.stack(chosen), [1.0] * size) for chosen in combinations(ranked, size)
-        ]
+        # A mean and not a matrix product, which autocast would round.
+        candidates += [torch.stack(chosen).mean(0) for chosen in combinations(ranked, size)]
     best: Tensor = min(candidates, key=measure)
     return best.clone()

@@ -10,7 +10,9 @@ import torch
 from PIL import Image, ImageFilter
 
 from model.assets import asset_folder
+from model.encoder import load_encoder
 from model.images import load_picture, to_tensor
+from model.losses import Moments, measure_style, style_loss
 from model.styles import StyleLibrary, load_style
 from model.stylizer import Look, Stylizer
 
@@ -50,6 +52,7 @@ def test_all_styles_load_and_fit(library: StyleLibrary) -> None:
 
 def test_files_are_small(weights: Path, library: StyleLibrary) -> None:
     assert (weights / "network.safetensors").stat().st_size <= 8_000_000
+    assert (weights / "perceptual.safetensors").stat().st_size <= 4_000_000
     for style in library:
         assert (weights / "styles" / f"{style.id}.safetensors").stat().st_size <= 16_384
         preview = library.preview_path(style.id)
@@ -69,6 +72,23 @@ def test_readme_tells_the_truth(weights: Path, stylizer: Stylizer) -> None:
         assert digest == listed[str(file.relative_to(weights))], file
     seen = f"{stylizer.weights.training['photos_seen']:,}"
     assert f"{seen} photos" in text
+
+
+def test_the_encoder_tells_styles_apart(
+    weights: Path, stylizer: Stylizer, library: StyleLibrary
+) -> None:
+    """Pictures of one style are near each other, whatever they show."""
+    encoder = load_encoder(weights / "perceptual.safetensors")
+    ids = ("starry-night", "great-wave", "pen-drawing", "the-scream")
+
+    def measure(name: str, id_: str) -> list[Moments]:
+        picture = stylizer.stylize_batch(sample(name, 128), [Look(library[id_].code)])[0]
+        return measure_style(picture, encoder, ("relu1_2", "relu2_2", "relu3_3"), 2)
+
+    shown, others = ({i: measure(name, i) for i in ids} for name in ("coffee", "astronaut"))
+    for id_ in ids:
+        nearest = min(ids, key=lambda other: float(style_loss(shown[other], others[id_])))
+        assert nearest == id_
 
 
 def test_no_two_styles_alike_in_pictures(stylizer: Stylizer, library: StyleLibrary) -> None:

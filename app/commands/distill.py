@@ -27,7 +27,7 @@ def distill(
     batch_size: Annotated[
         int, typer.Option(min=4, help="Crops a step; half as many pastiches.")
     ] = 8,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 3e-3,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
     float32: Annotated[bool, typer.Option("--float32", help="No bfloat16 autocast.")] = False,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Use inductor.")] = True,
