@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.engine import OverloadedError
@@ -22,14 +22,23 @@ class Admission:
         Bounds on what is under way at once. A single picture is always admitted.
     deadline_s
         What would take more than half of it is refused rather than kept waiting in vain.
+    on_change
+        Told how many pictures there are, whenever that changes; must be quick.
     """
 
-    def __init__(self, max_requests: int, max_pixels: int, deadline_s: float) -> None:
+    def __init__(
+        self,
+        max_requests: int,
+        max_pixels: int,
+        deadline_s: float,
+        on_change: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.max_requests = max_requests
         self.max_pixels = max_pixels
         self.deadline_s = deadline_s
         self.pixels = 0
         self.pixels_per_s = FIRST_GUESS_PIXELS_PER_S
+        self._on_change = on_change
         self._under_way: list[int] = []  # the pixels of each picture
         self._recent = 0.0, 0.0  # pixels and seconds of the last batches, older ones fading
         self._lock = threading.Lock()
@@ -62,12 +71,14 @@ class Admission:
             self._check(pixels)
             self._under_way.append(pixels)
             self.pixels += pixels
+            self._on_change(self.requests)
         try:
             yield
         finally:
             with self._lock:
                 self._under_way.remove(pixels)
                 self.pixels -= pixels
+                self._on_change(self.requests)
 
     def observe(self, pixels: int, seconds: float) -> None:
         """Learn the device's speed from a batch."""

@@ -33,7 +33,7 @@ from model.images import (
     UndecodablePictureError,
     UnsupportedFormatError,
 )
-from model.styles import ForeignStyleError, StyleError
+from model.styles import ForeignStyleError, OutdatedStyleError, StyleError
 
 PROBLEM_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # for logs and metrics alone: nobody is there to read it
@@ -153,6 +153,10 @@ def to_api_error(error: Exception) -> ApiError:
     if isinstance(error, EngineError) and type(error) in _ENGINE_ERRORS:
         status, code, detail = _ENGINE_ERRORS[type(error)]
         return ApiError(status, code, detail, error.retry_after_s)
+    if isinstance(error, OutdatedStyleError):
+        return ApiError(
+            422, "needs_retune", "The style was learned for another network; it needs a retune."
+        )
     if isinstance(error, ForeignStyleError):
         return ApiError(422, "foreign_style", "The style belongs to another network.")
     if isinstance(error, StyleError):
@@ -163,6 +167,8 @@ def to_api_error(error: Exception) -> ApiError:
         return _from_framework(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ApiError(507, "disk_full", "The server's disk is full.", retry_after_s=60)
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ApiError(503, "read_only", "The server's data folder cannot be written to.")
     return ApiError(500, "internal", "Something went wrong on the server.")
 
 

@@ -43,10 +43,11 @@ class SharedLibrary:
         return len(self._library)
 
     def list(self) -> list[StyleInfo]:
-        """All styles, custom ones first."""
+        """All styles, custom ones first; those that need a retune before all others."""
         with self._lock:
             self._library.refresh()
-            return [self._describe(style) for style in self._library]
+            styles = [*self._library.outdated, *self._library]
+            return [self._describe(style) for style in styles]
 
     def describe(self, id_: str) -> StyleInfo:
         """One style.
@@ -64,8 +65,8 @@ class SharedLibrary:
 
         Raises
         ------
-        UnknownStyleError, MixError
-            A style is unknown; the weights make no blend.
+        UnknownStyleError, OutdatedStyleError, MixError
+            A style is unknown, or of another network; the weights make no blend.
         """
         with self._lock:
             if any(id_ not in self._library for id_ in weights):
@@ -129,7 +130,7 @@ class SharedLibrary:
             It cannot be stored; nothing changed.
         """
         with self._lock:
-            known = style.id in self._library
+            known = style.id in self._library or style.id in self._library.foreign
             return self._describe(self._library.add(style, preview)), not known
 
     def remove(self, id_: str) -> None:
@@ -145,13 +146,40 @@ class SharedLibrary:
                 raise ApiError(403, "built_in_style", "Built-in styles cannot be deleted.")
             self._library.remove(id_)
 
+    def source(self, id_: str) -> tuple[Style, bytes]:
+        """A style that needs a retune, and the copy of its picture.
+
+        Raises
+        ------
+        ApiError
+            404, there is no such style; 409, it needs none, or there is no copy.
+        """
+        with self._lock:
+            self._library.refresh()
+            style = self._find(id_)
+            if id_ in self._library:
+                raise ApiError(409, "retune_not_needed", "The style fits the network as it is.")
+            path = self._library.source_path(id_)
+            if path is None:
+                raise ApiError(
+                    409,
+                    "no_source",
+                    "There is no copy of the style's picture; learn it from the picture anew.",
+                )
+            return style, path.read_bytes()
+
     def _find(self, id_: str) -> Style:
         if id_ not in self._library:
             self._library.refresh()
         try:
-            return self._library[id_]
+            return self._library.find(id_)
         except UnknownStyleError as error:
             raise ApiError(404, "unknown_style", "There is no style of this id.") from error
 
     def _describe(self, style: Style) -> StyleInfo:
-        return StyleInfo.of(style, self._library.preview_path(style.id) is not None)
+        return StyleInfo.of(
+            style,
+            has_preview=self._library.preview_path(style.id) is not None,
+            needs_retune=style.id not in self._library,
+            can_retune=self._library.source_path(style.id) is not None,
+        )

@@ -2,23 +2,27 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 
 from app.admission import Admission
+from app.database import jobs_folder
 from app.engine import EngineError
-from app.errors import install_handlers
+from app.errors import ApiError, install_handlers
+from app.jobs import Jobs
 from app.library import SharedLibrary
 from app.local_engine import LocalEngine
 from app.metrics import Metrics
 from app.middleware import FORM_OVERHEAD_BYTES, RequestEnvelope
 from app.page import Page
-from app.routes import health, reference, styles, stylize
-from app.schemas import Problem
+from app.precedence import PicturesUnderWay
+from app.routes import health, jobs, learning, reference, styles, stylize
+from app.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
 from model.assets import asset_folder
@@ -26,6 +30,7 @@ from model.styles import StyleLibrary
 from model.stylizer import Stylizer
 
 API_VERSION = "1"
+JOBS_LOOK_S = 15.0
 
 _logger = logging.getLogger("pastiche")
 
@@ -55,24 +60,30 @@ def create_app(
     """
     settings = settings or Settings()
     metrics = Metrics()
+    precedence = PicturesUnderWay(jobs_folder(settings.data_dir))
     admission = Admission(
-        settings.max_queue_requests, settings.max_queue_pixels, settings.deadline_s
+        settings.max_queue_requests,
+        settings.max_queue_pixels,
+        settings.deadline_s,
+        precedence.count,
     )
     metrics.queue_requests.set_function(lambda: admission.requests)
     metrics.queue_pixels.set_function(lambda: admission.pixels)
     engine = LocalEngine(
-        lambda: Stylizer.load(settings.weights_dir, settings.device),
+        lambda: _load_stylizer(settings),
         admission,
         settings.batch_pixels,
         metrics,
         on_failure,
+        lambda stylizer: stylizer.fast_paths(settings.precision, settings.compile == "auto"),
     )
-    services = Services(settings, metrics, engine, Pool(settings.codec_threads, "codec"))
+    codec = Pool(settings.codec_threads, "codec")
+    services = Services(settings, metrics, engine, codec, Jobs(settings))
     app = PasticheApp(
         title="Pastiche",
         summary="Photos in the style of paintings: one network, many styles, blended.",
         version=API_VERSION,
-        lifespan=_lifespan(services, on_failure),
+        lifespan=_lifespan(services, precedence, on_failure),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -85,24 +96,27 @@ def create_app(
         accepted_hosts=settings.accepted_hosts,
     )
     install_handlers(app)
-    for router in (stylize.router, styles.router, health.router, reference.router):
-        app.include_router(router)
+    for part in (stylize, styles, learning, jobs, health, reference):
+        app.include_router(part.router)
     app.router.default = Page(_static_folder())
     return app
 
 
 def _lifespan(
-    services: Services, on_failure: Callable[[], None]
+    services: Services, precedence: PicturesUnderWay, on_failure: Callable[[], None]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # In the background: liveness and "still loading" are answered from the first moment on.
         loading = asyncio.create_task(_load(services, on_failure))
+        counting = asyncio.create_task(_count_jobs(services))
         yield
         services.metrics.ready.set(0)
+        counting.cancel()
         await services.engine.close()
-        await asyncio.gather(loading, return_exceptions=True)
+        await asyncio.gather(loading, counting, return_exceptions=True)
         services.close()
+        precedence.close()
 
     return lifespan
 
@@ -124,6 +138,23 @@ async def _load(services: Services, on_failure: Callable[[], None]) -> None:
             "ready",
             extra={"device": services.engine.device, "styles": len(services.library)},
         )
+
+
+async def _count_jobs(services: Services) -> None:
+    """Keep the jobs' metrics; the database is asked now and then, not at every scrape."""
+    states = get_args(JobState)
+    while True:
+        with suppress(ApiError):
+            found = Counter(job.state for job in await services.desk.run(services.jobs.all))
+            for state in states:
+                services.metrics.jobs.labels(state).set(found[state])
+        await asyncio.sleep(JOBS_LOOK_S)
+
+
+def _load_stylizer(settings: Settings) -> Stylizer:
+    stylizer = Stylizer.load(settings.weights_dir, settings.device)
+    stylizer.whole_pixels = settings.whole_pixels or stylizer.whole_pixels
+    return stylizer
 
 
 def _open_library(services: Services) -> SharedLibrary:

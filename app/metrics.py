@@ -50,6 +50,12 @@ class Metrics:
             "pastiche_dropped", "Batches given up because nobody waited.", registry=self.registry
         )
         self.styles = Gauge("pastiche_styles", "Styles in the library.", registry=self.registry)
+        self.jobs = Gauge(
+            "pastiche_jobs",
+            "Styles being learned, and those of the last week, by state.",
+            ["state"],
+            registry=self.registry,
+        )
         self.ready = Gauge("pastiche_ready", "1 once ready.", registry=self.registry)
 
     def render(self) -> bytes:

@@ -21,6 +21,7 @@ from model.styles import MAX_MIX, STYLE_ID, MixError, Style, normalize_weights
 
 STYLE_ID_PATTERN = rf"^{STYLE_ID.pattern}$"
 MAX_MIX_CHARACTERS = 4096
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
@@ -50,9 +51,15 @@ class StyleInfo(BaseModel):
     created: str = Field(description="ISO 8601, UTC; empty where it does not matter.")
     preview: str | None = Field(description="Address of the preview picture, where there is one.")
     file: str = Field(description="Address of the portable style file.")
+    needs_retune: bool = Field(
+        description="It was learned for another network, and cannot be used before a retune."
+    )
+    can_retune: bool = Field(description="Whether a copy of its picture is there to learn from.")
 
     @classmethod
-    def of(cls, style: Style, has_preview: bool) -> "StyleInfo":
+    def of(
+        cls, style: Style, has_preview: bool, needs_retune: bool = False, can_retune: bool = False
+    ) -> "StyleInfo":
         """What people should know of a style."""
         address = f"/v1/styles/{style.id}"
         return cls(
@@ -66,6 +73,8 @@ class StyleInfo(BaseModel):
             created=style.created,
             preview=f"{address}/preview" if has_preview else None,
             file=f"{address}/file",
+            needs_retune=needs_retune,
+            can_retune=can_retune,
         )
 
 
@@ -73,6 +82,37 @@ class StyleList(BaseModel):
     """The library: custom styles first, newest first, then built-in ones by title."""
 
     styles: list[StyleInfo]
+
+
+class JobInfo(BaseModel):
+    """A style being learned, or one that was. What does not apply is left out."""
+
+    id: str = Field(pattern=STYLE_ID_PATTERN)
+    kind: Literal["new", "retune"] = Field(description="retune: learned anew for this network.")
+    title: str = Field(description="Of the style.")
+    state: JobState
+    created: str = Field(description="ISO 8601, UTC.")
+    learns: str = Field(description="Id that the style has, or will have.")
+    style: str | None = Field(None, description="Id of the style, once succeeded.")
+    step: int | None = Field(None, description="Training steps done; none before the first.")
+    steps: int | None = Field(None, description="Training steps at most.")
+    losses: dict[str, float] | None = Field(
+        None, description="The last ones: total, content, style."
+    )
+    eta_s: float | None = Field(None, description="Seconds left, about.")
+    reason: str | None = Field(None, description="Why it failed, for people.")
+    preview: str | None = Field(None, description="Address of a picture in the style so far.")
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state not in ("queued", "running")
+
+
+class JobList(BaseModel):
+    """Newest first."""
+
+    jobs: list[JobInfo]
 
 
 class Health(BaseModel):
@@ -197,5 +237,8 @@ Strength = Annotated[float, BeforeValidator(read_decimal), Field(ge=0, le=1)]
 MaxSide = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=65_500)]
 Quality = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=100)]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
+StrokeSize = Annotated[int, BeforeValidator(read_whole), Field(ge=64, le=1024)]
+StyleWeight = Annotated[float, BeforeValidator(read_decimal), Field(ge=0.1, le=10)]
+TrainingSteps = Annotated[int, BeforeValidator(read_whole), Field(ge=10, le=5000)]
 Format = OutputFormat
 Absent = SkipJsonSchema[None]  # a field may be left out, but no form can say null

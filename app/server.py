@@ -17,6 +17,7 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.services import Services
 from app.settings import Settings
+from app.supervisor import WorkerSupervisor
 
 PACE_CHECK_S = 0.5
 SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full
@@ -37,7 +38,11 @@ def serve(settings: Settings | None = None) -> int:
     settings = settings or Settings()
     configure_logging(settings.log_format, settings.log_level)
     _allow_many_sockets()
-    return PasticheServer(settings).serve_until_stopped()
+    supervisor = WorkerSupervisor(settings)
+    try:
+        return PasticheServer(settings, supervisor).serve_until_stopped()
+    finally:
+        supervisor.stop()
 
 
 def _allow_many_sockets() -> None:
@@ -59,10 +64,13 @@ class PasticheServer(uvicorn.Server):
     ----------
     settings
         Of the application as well.
+    supervisor
+        Of the worker that is to run as long as the server does; none, no worker.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, supervisor: WorkerSupervisor | None = None) -> None:
         self.settings = settings
+        self.supervisor = supervisor if settings.worker else None
         self.failed = False
         app = create_app(settings, self._end_in_failure)
         self.services: Services = app.state.services
@@ -102,6 +110,8 @@ class PasticheServer(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Start, and keep an eye on slow clients."""
         await super().startup(sockets)  # type: ignore[arg-type]
+        if self.supervisor is not None and self.started:
+            self.supervisor.start()
         self._pace = asyncio.create_task(self._watch_pace())
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
@@ -111,6 +121,8 @@ class PasticheServer(uvicorn.Server):
         """
         begun = monotonic()
         self.services.engine.drain()
+        if self.supervisor is not None:
+            self.supervisor.tell_to_stop()
         _logger.info("stopping", extra={"running": len(self.server_state.tasks)})
         while monotonic() - begun < self.settings.grace_s and self._busy(begun):
             await asyncio.sleep(0.05)

@@ -9,6 +9,7 @@ from typing import Annotated, ParamSpec, TypeVar
 from fastapi import Depends, Request
 
 from app.engine import Engine, LoadingError
+from app.jobs import Jobs
 from app.library import SharedLibrary
 from app.metrics import Metrics
 from app.settings import Settings
@@ -50,8 +51,14 @@ class Services:
         Decodes and encodes pictures.
     headers
         Reads the sizes of pictures: quick, so that a refusal never waits behind a decoder.
+    jobs
+        Styles being learned, by another process.
     disk
         The library, one call at a time.
+    desk
+        The jobs: a database that hangs holds up nothing else.
+    streams
+        Clients that watch a job.
     library
         None until the network is loaded: a style belongs to one network.
     """
@@ -60,9 +67,12 @@ class Services:
     metrics: Metrics
     engine: Engine
     codec: Pool
+    jobs: Jobs
     headers: Pool = field(default_factory=lambda: Pool(1, "headers"))
     disk: Pool = field(default_factory=lambda: Pool(1, "disk"))
+    desk: Pool = field(default_factory=lambda: Pool(2, "desk"))
     library: SharedLibrary | None = None
+    streams: int = 0
 
     @property
     def styles(self) -> SharedLibrary:
@@ -79,8 +89,9 @@ class Services:
 
     def close(self) -> None:
         """Let go of all threads but the engine's."""
-        for pool in (self.codec, self.headers, self.disk):
+        for pool in (self.codec, self.headers, self.disk, self.desk):
             pool.close()
+        self.jobs.close()
 
 
 def _services(request: Request) -> Services:

@@ -39,8 +39,17 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="auto (a GPU when there is one), cpu, cuda or cuda:1."
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="Of inference: auto (the fastest that agrees with float32), float32, bfloat16, "
+        "or float16 on a GPU.",
+    )
+    compile: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto (for a GPU, in the background) or off.",
+    )
     data_dir: Path = Field(
-        default_factory=default_data_dir, description="Folder of the styles that users add."
+        default_factory=default_data_dir, description="Folder of users' styles and of jobs."
     )
     weights_dir: Path = Field(
         default_factory=lambda: asset_folder("weights"),
@@ -79,6 +88,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Most pixels of a batch; unset: 8,000,000 on a GPU, 300,000 on CPU.",
     )
+    whole_pixels: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most pixels of a picture stylized whole, larger ones in pieces; unset: "
+        "8,000,000 on CPU, by memory on a GPU.",
+    )
     deadline_s: float = Field(
         default=30.0, gt=0, description="Seconds from a whole upload to its answer; past it, 503."
     )
@@ -87,6 +102,20 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="Threads that decode and encode pictures.",
+    )
+
+    worker: bool = Field(
+        default=True, description="Whether serve starts a worker, which learns new styles."
+    )
+    worker_nice: int = Field(
+        default=15, ge=0, le=19, description="How far training stands back, 0 to 19, on Linux."
+    )
+    max_jobs: int = Field(
+        default=16, ge=1, description="Most styles being learned or waiting for it; past it, 429."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Postgres for the jobs, postgresql://...; unset: SQLite in data_dir.",
     )
 
     header_timeout_s: float = Field(

@@ -78,6 +78,7 @@ async def running_service(arguments: argparse.Namespace) -> AsyncIterator[httpx2
         environment = {
             **os.environ,
             "PASTICHE_PORT": "0",
+            "PASTICHE_WORKER": "false",
             "PASTICHE_DATA_DIR": folder,
             "PASTICHE_LOG_LEVEL": "info",
         }

@@ -41,6 +41,10 @@ class ForeignStyleError(StyleError):
     """A style file of another network: its row would mean something else here."""
 
 
+class OutdatedStyleError(ForeignStyleError):
+    """A style of the library that was learned for another network, and is not to be used."""
+
+
 class MixError(StyleError):
     """Weights that make no blend."""
 
@@ -230,7 +234,8 @@ class StyleLibrary:
     """The styles of one network: built-in ones, and custom ones in a folder of the user's.
 
     A damaged custom file is moved to ``quarantine/`` and reported in `problems`; one that belongs
-    to another network stays in place and is listed in `foreign`, never used.
+    to another network stays in place and is listed in `foreign`, never used. One that was learned
+    here keeps a copy of its picture in ``sources/``, to be learned anew for a later network.
 
     Parameters
     ----------
@@ -266,15 +271,38 @@ class StyleLibrary:
         return id_ in self._styles
 
     def __getitem__(self, id_: str) -> Style:
-        """A style by id.
+        """A style that can be used, by id.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        OutdatedStyleError
+            It belongs to another network.
+        """
+        style = self.find(id_)
+        if id_ not in self._styles:
+            raise OutdatedStyleError(
+                f"style {id_!r} was learned for another network; it needs a retune"
+            )
+        return style
+
+    @property
+    def outdated(self) -> list[Style]:
+        """Custom styles that were learned for another network, newest first."""
+        custom = [style for style in self.foreign.values() if style.kind == "custom"]
+        return sorted(custom, key=lambda style: (style.created, style.id), reverse=True)
+
+    def find(self, id_: str) -> Style:
+        """A style by id, whether it can be used or not.
 
         Raises
         ------
         UnknownStyleError
             There is none.
         """
-        style = self._styles.get(id_)
-        if style is None:
+        style = self._styles.get(id_) or self.foreign.get(id_)
+        if style is None or (id_ in self.foreign and style.kind == "built-in"):
             shown = f" {id_!r}" if STYLE_ID.fullmatch(id_) else ""
             raise UnknownStyleError(f"there is no style{shown}")
         return style
@@ -284,8 +312,8 @@ class StyleLibrary:
 
         Raises
         ------
-        UnknownStyleError, MixError
-            A style is unknown; the weights make no blend.
+        UnknownStyleError, OutdatedStyleError, MixError
+            A style is unknown, or of another network; the weights make no blend.
         """
         shares = normalize_weights(list(weights.values()))
         return blend_codes(torch.stack([self[id_].code for id_ in weights]), shares)
@@ -339,8 +367,15 @@ class StyleLibrary:
                 f"the style belongs to network {style.network[:16]}, and this one is {self.network}"
             )
 
-    def add(self, style: Style, preview: bytes | None = None) -> Style:
-        """Store a custom style (and its preview, WebP), replacing one of the same id.
+    def add(self, style: Style, preview: bytes | None = None, source: bytes | None = None) -> Style:
+        """Store a custom style, replacing one of the same id.
+
+        Parameters
+        ----------
+        preview
+            WebP; none, that of an earlier style stays.
+        source
+            The picture it was learned from, WebP; none, that of an earlier style goes.
 
         Raises
         ------
@@ -358,14 +393,20 @@ class StyleLibrary:
             raise StyleError(f"{style.id!r} is a built-in style")
         self.custom.mkdir(parents=True, exist_ok=True)
         style = replace(style, kind="custom")
+        copy = self._source(style.id)
+        if source is not None:
+            copy.parent.mkdir(exist_ok=True)
+            write_atomically(copy, source)
         if preview is not None:
             write_atomically(self.custom / f"{style.id}.webp", preview)
         save_style(style, self.custom / f"{style.id}.safetensors")
+        if source is None:
+            copy.unlink(missing_ok=True)
         self.refresh()
         return style
 
     def remove(self, id_: str) -> None:
-        """Delete a custom style and its preview.
+        """Delete a custom style, its preview, and the copy of its picture.
 
         Raises
         ------
@@ -374,15 +415,26 @@ class StyleLibrary:
         StyleError
             It is built in.
         """
-        if self[id_].kind == "built-in" or self.custom is None:
+        if self.find(id_).kind == "built-in" or self.custom is None:
             raise StyleError(f"{id_!r} is a built-in style and stays")
         (self.custom / f"{id_}.safetensors").unlink(missing_ok=True)
         (self.custom / f"{id_}.webp").unlink(missing_ok=True)
+        self._source(id_).unlink(missing_ok=True)
         self.refresh()
 
     def preview_path(self, id_: str) -> Path | None:
         """The preview of a style (WebP), if it has one."""
-        style = self[id_]
+        style = self.find(id_)
         folder = self.custom if style.kind == "custom" else self.built_in
         path = folder / f"{id_}.webp" if folder is not None else None
         return path if path is not None and path.exists() else None
+
+    def source_path(self, id_: str) -> Path | None:
+        """The copy of the picture that a custom style was learned from (WebP), if there is one."""
+        if self.find(id_).kind == "built-in" or not self._source(id_).exists():
+            return None
+        return self._source(id_)
+
+    def _source(self, id_: str) -> Path:
+        assert self.custom is not None  # noqa: S101 - or there are no custom styles
+        return self.custom / "sources" / f"{id_}.webp"

@@ -1,5 +1,6 @@
 """Small networks, small pictures, small libraries."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from model.encoder import EncoderConfig, EncoderInTraining, save_encoder
 from model.network import NetworkConfig, StyleNetwork, default_codes
 from model.styles import Style, save_style
 from model.weights import Weights, load_weights, save_weights
@@ -31,6 +33,19 @@ def small_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             id_, id_.title(), row, weights.fingerprint, "An Artist", "1900", "artist unverified"
         )
         save_style(style, folder / "styles" / f"{id_}.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learning_weights_folder(
+    small_weights_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small network with a small encoder: all that learning a style needs."""
+    folder = tmp_path_factory.mktemp("learning") / "weights"
+    shutil.copytree(small_weights_folder, folder)
+    torch.manual_seed(7)
+    encoder = EncoderInTraining(EncoderConfig((4, 6, 8))).fold()
+    save_encoder(folder / "perceptual.safetensors", encoder, {})
     return folder
 
 

@@ -48,6 +48,7 @@ def running_server(weights: Path, folder: Path, **values: object) -> Iterator[Se
         "PASTICHE_DEVICE": "cpu",
         "PASTICHE_WEIGHTS_DIR": str(weights),
         "PASTICHE_DATA_DIR": str(folder / "data"),
+        "PASTICHE_WORKER": "false",
         **{f"PASTICHE_{name.upper()}": str(value) for name, value in values.items()},
     }
     with log.open("w") as stream:
@@ -63,6 +64,24 @@ def running_server(weights: Path, folder: Path, **values: object) -> Iterator[Se
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def lone_worker(weights: Path, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = os.environ | {
+        "PASTICHE_WEIGHTS_DIR": str(weights),
+        "PASTICHE_DATA_DIR": str(folder / "data"),
+        "PASTICHE_WORKER_NICE": "0",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "app.launch", "worker", "--device", "cpu"],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def find_port(log: Path, process: "subprocess.Popen[str]") -> int:

@@ -2,19 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 from app.cli import main
+from model.encoder import load_encoder
+from model.network import NetworkConfig
 from model.perception import VGG19Features
+from model.styles import Style, load_style, save_style
 from model.stylizer import Stylizer
 from model.train import StyleRecipe
 
@@ -111,6 +117,37 @@ def test_strength_zero_gives_the_photo_back(run: Run, tmp_path: Path) -> None:
     assert run("stylize", "photo.png", "--style", "amber", "--strength", 0, "-o", "o.png").code == 0
     with Image.open(photo) as before, Image.open(tmp_path / "o.png") as after:
         assert before.tobytes() == after.convert("RGB").tobytes()
+
+
+def test_large_photos_go_in_pieces(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_photo(tmp_path / "photo.png", (60, 50))
+    command = ["stylize", "photo.png", "--style", "amber", "-o"]
+    assert run(*command, "whole.png").code == 0
+    monkeypatch.setattr("model.stylizer.CPU_WHOLE_PIXELS", 1_000)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 2_000)  # of more it warns
+    found = []
+    for name, *options in (["exact.png"], ["quick.png", "--tiles", "quick"]):
+        result = run(*command, name, *options)
+        assert result.code == 0, result.err
+        found.append(tmp_path / name)
+    assert Image.MAX_IMAGE_PIXELS == 2_000
+    monkeypatch.undo()
+    whole, *others = (np.array(Image.open(p)).astype(int) for p in [tmp_path / "whole.png", *found])
+    for other in others:  # quick ones too: this photo is small enough to be measured itself
+        assert np.abs(other - whole).max() <= 1
+
+
+def test_precision_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.png")
+    command = ["stylize", "photo.png", "--style", "amber", "-o", "o.png", "--force"]
+    for precision in ("auto", "float32", "bfloat16"):
+        assert run(*command, "--precision", precision).code == 0
+    assert run(*command, "--precision", "float8").code == 2
+    refused = run(*command, "--precision", "float16", "--device", "cpu")
+    assert refused.code == 1
+    assert "float16" in refused.err
 
 
 def test_styles_differ_on_the_command_line(run: Run, tmp_path: Path) -> None:
@@ -229,6 +266,17 @@ def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_fol
     assert "Mine [bold]" in run("styles", "--data-dir", "data").out
 
 
+def test_a_style_of_another_network_is_not_used(run: Run, tmp_path: Path) -> None:
+    code = torch.ones(NetworkConfig(channels=8, residual_blocks=1).code_size)
+    (tmp_path / "data" / "styles").mkdir(parents=True)
+    style = Style("old", "Old", code, "0" * 16, kind="custom")
+    save_style(style, tmp_path / "data" / "styles" / "old.safetensors")
+    save_photo(tmp_path / "photo.png")
+    result = run("stylize", "photo.png", "--style", "old", "--data-dir", "data")
+    assert result.code == 2
+    assert "pastiche styles retune" in " ".join(result.err.replace("│", " ").split())
+
+
 def test_help_and_version(run: Run) -> None:
     assert "stylize" in run("--help").out
     assert run("--version").out.startswith("pastiche ")
@@ -286,6 +334,101 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     text = (tmp_path / "report" / "report.md").read_text()
     # Against itself: no difference, however small the network.
     assert "| **mean** | | | +0.0% | | | +0.0% |" in text
+
+
+def save_painting(path: Path) -> Path:
+    coarse = np.random.default_rng(8).integers(0, 256, (12, 15, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((90, 70), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def test_a_new_style_from_a_picture(
+    run: Run, tmp_path: Path, learning_weights_folder: Path
+) -> None:
+    save_painting(tmp_path / "my-painting.png")
+    save_photo(tmp_path / "photo.png")
+    options = ["--weights-dir", learning_weights_folder, "--data-dir", "data"]
+    learning = ["--steps", 10, "--stroke-size", 64]
+    result = run("finetune", "my-painting.png", *learning, *options, "-o", "mine.safetensors")
+    assert result.code == 0, result.err
+    id_ = result.out.strip()
+    assert id_.startswith("my-painting-")
+    # The style, its preview, the copy of its picture; nothing of the run is left.
+    assert leftovers(tmp_path / "data") == [
+        f"styles/{id_}.safetensors",
+        f"styles/{id_}.webp",
+        f"styles/sources/{id_}.webp",
+    ]
+    assert load_style(tmp_path / "mine.safetensors").title == "my painting"
+    assert run("stylize", "photo.png", "--style", id_, *options).code == 0
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save_photo(photos / "a.png", (64, 64))
+    other = run("finetune", "my-painting.png", *learning, *options, "--photos", photos)
+    assert other.code == 0, other.err
+    assert other.out.strip() != id_
+
+
+def test_an_interrupted_style_goes_on(
+    run: Run, tmp_path: Path, learning_weights_folder: Path
+) -> None:
+    save_painting(tmp_path / "painting.png")
+    options = ["--weights-dir", learning_weights_folder, "--data-dir", "data"]
+    learning = ["finetune", "painting.png", "--stroke-size", 64, "--steps", 60, *options]
+    program = [sys.executable, "-m", "app.cli", *map(str, learning)]
+    process = subprocess.Popen(  # noqa: S603
+        program, cwd=tmp_path, env=os.environ, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("data/finetuning/*/curve.csv")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    if process.returncode == 0:  # it was faster than the signal
+        return
+    assert process.returncode == 1
+    assert b"the same command continues" in error
+    assert b"Traceback" not in error
+    result = run(*learning)
+    assert result.code == 0, result.err
+    assert "resumed at step" in result.err
+    whole = run(*learning[:-1], "data-2")
+    assert whole.code == 0, whole.err
+    rows = [
+        load_style(next((tmp_path / data / "styles").glob("*.safetensors"))).code
+        for data in ("data", "data-2")
+    ]
+    assert torch.allclose(*rows, atol=1e-3)
+
+
+@pytest.mark.parametrize(("size", "message"), [((20, 300), "20 x 300"), ((200, 200), "one colour")])
+def test_pictures_without_a_style(
+    run: Run, tmp_path: Path, learning_weights_folder: Path, size: tuple[int, int], message: str
+) -> None:
+    Image.new("RGB", size, (10, 90, 60)).save(tmp_path / "flat.png")
+    result = run("finetune", "flat.png", "--weights-dir", learning_weights_folder)
+    assert result.code == 1
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    assert run("finetune", "broken.png", "--weights-dir", learning_weights_folder).code == 1
+    assert run("finetune", "flat.png", "--steps", 1).code == 2
+
+
+def test_distill(run: Run, tmp_path: Path) -> None:
+    for name in ("photos/a.png", "photos/b.png", "styles/c.png"):
+        save_photo(tmp_path / name, (64, 64))
+    layers = ("relu1_2", "relu2_2", "relu3_2", "relu3_3")
+    save_file(VGG19Features(layers).state_dict(), tmp_path / "vgg.safetensors")
+    result = run(
+        *("distill", "--photos", "photos", "--styles", "styles", "--vgg", "vgg.safetensors"),
+        *("--validation", "photos", "-o", "run", "--export", "encoder.safetensors"),
+        *("--steps", 1, "--batch-size", 4, "--widths", 4, 6, 8, "--no-compile"),
+    )
+    assert result.code == 0, result.err
+    assert load_encoder(tmp_path / "encoder.safetensors").layers == layers
 
 
 def test_interrupt_leaves_nothing_half_written(tmp_path: Path, small_weights_folder: Path) -> None:

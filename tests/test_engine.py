@@ -251,7 +251,7 @@ def test_a_large_picture_in_pieces_is_passed_and_given_up(small_weights: Weights
         engine, metrics = make_engine(lambda: stylizer)
         await engine.start()
         large = asyncio.ensure_future(
-            engine.stylize(photo_levels(*LARGE), Look(small_weights.original))
+            engine.stylize(photo_levels(3 * LARGE[0], 3 * LARGE[1]), Look(small_weights.original))
         )
         while not engine._running:
             await asyncio.sleep(0.001)

@@ -1,13 +1,14 @@
 """Losses and the loss network."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from model.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
-from model.perception import VGG19Features, load_vgg19, pyramid
+from model.perception import Pooling, StochasticPool2d, VGG19Features, load_vgg19, pyramid
 
 
 def test_moments_by_hand() -> None:
@@ -85,11 +86,53 @@ def test_vgg_activations_are_not_overwritten() -> None:
 def test_pooling_is_chosen() -> None:
     kinds = {
         pooling: {type(m).__name__ for m in VGG19Features(("relu2_1",), pooling).features}
-        for pooling in ("average", "max")
+        for pooling in get_args(Pooling)
     }
     assert "AvgPool2d" in kinds["average"]
     assert "MaxPool2d" not in kinds["average"]
     assert "MaxPool2d" in kinds["max"]
+    assert "StochasticPool2d" in kinds["stochastic"]
+    with pytest.raises(ValueError, match="median"):
+        VGG19Features(("relu2_1",), "median")  # type: ignore[arg-type]
+
+
+def test_stochastic_pooling_draws_by_size_and_averages_when_evaluated() -> None:
+    window = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    features = window.repeat(1, 2, 50, 50)  # (1, 2, 100, 100)
+    pool = StochasticPool2d()
+    torch.manual_seed(0)
+    drawn = pool(features)
+    assert drawn.shape == (1, 2, 50, 50)
+    assert set(drawn.unique().tolist()) == {1.0, 3.0}
+    assert float((drawn == 3).float().mean()) == pytest.approx(0.75, abs=0.03)
+    torch.testing.assert_close(pool.eval()(features), torch.full((1, 2, 50, 50), 10 / 4))
+    nothing = torch.zeros(1, 1, 5, 7)
+    for mode in (True, False):
+        assert torch.equal(pool.train(mode)(nothing), torch.zeros(1, 1, 2, 3))
+
+
+def test_gradients_of_stochastic_pooling_go_to_what_was_drawn() -> None:
+    features = torch.rand(1, 2, 6, 6).requires_grad_()
+    drawn = StochasticPool2d()(features)
+    drawn.sum().backward()
+    assert features.grad is not None
+    assert float(features.grad.sum()) == drawn.numel()
+    assert set(features.grad.unique().tolist()) == {0.0, 1.0}
+
+
+def test_global_average_pooling_forgets_places() -> None:
+    torch.manual_seed(0)
+    network = VGG19Features(("relu1_2", "relu2_1"), averaged=("relu2_1",))
+    pictures = torch.rand(2, 3, 32, 32)
+    found = network(pictures)
+    assert found["relu1_2"].shape == (2, 64, 32, 32)
+    assert found["relu2_1"].shape == (2, 128, 1, 1)
+    whole = VGG19Features(("relu1_2", "relu2_1"))
+    whole.load_state_dict(network.state_dict())
+    mean = whole(pictures)["relu2_1"].mean((2, 3), keepdim=True)
+    torch.testing.assert_close(found["relu2_1"], mean)
+    with pytest.raises(ValueError, match="relu9_9"):
+        VGG19Features(("relu2_1",), averaged=("relu9_9",))
 
 
 def test_unknown_layers_are_refused() -> None:

@@ -5,6 +5,7 @@ PASTICHE_OPT_IN=1 python -m pytest tests/test_opt_in.py -s
 
 # ruff: noqa: T201, S603, S607 - they report what they measured, and run system tools
 
+import hashlib
 import itertools
 import os
 import random
@@ -18,12 +19,18 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
-from server_helpers import Server, multipart, running_server
-from service_helpers import assert_problem, photo_bytes, upload
+from learning_helpers import order, painting_bytes, wait_for
+from server_helpers import Server, lone_worker, multipart, running_server
+from service_helpers import assert_problem, make_settings, photo_bytes, upload
+
+from app.jobs import Jobs
+from app.orders import Order, now
+from model.styles import StyleLibrary, load_style
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("PASTICHE_OPT_IN"), reason="takes minutes; set PASTICHE_OPT_IN=1"
@@ -33,6 +40,8 @@ URL = "/v1/stylize"
 SOAK_REQUESTS = int(os.environ.get("PASTICHE_SOAK_REQUESTS", "10000"))
 MUTATIONS = 3000
 SLOW_SOCKETS = 600
+KILLS = 20
+KILLED_STEPS = 400
 
 
 def usage(server: Server) -> dict[str, int]:
@@ -169,7 +178,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 def test_full_disks(
     small_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with small_disk(tmp_path / "data", 256) as data, small_disk(tmp_path / "tmp", 512) as spool:
+    with small_disk(tmp_path / "data", 768) as data, small_disk(tmp_path / "tmp", 512) as spool:
         monkeypatch.setenv("TMPDIR", str(spool))
         with running_server(small_weights_folder, tmp_path) as server, server.client() as client:
             file = client.get("/v1/styles/amber/file").content
@@ -180,6 +189,9 @@ def test_full_disks(
             print(f"\n{stored} styles fit, then {set(statuses[stored:])}")
             assert statuses == [201] * stored + [507] * (40 - stored)
             assert 0 < stored < 40
+            ordered = order(client, image=painting_bytes(1000, 1000))
+            assert_problem(ordered, ordered.status_code)
+            assert ordered.status_code in (503, 507), "by the files, or by the database"
             names = {path.suffix for path in (data / "styles").iterdir()}
             assert names <= {".safetensors", ".webp"}, "no half file is left"
             assert len(client.get("/v1/styles").json()["styles"]) == 3 + stored
@@ -210,3 +222,57 @@ def test_schemathesis(small_weights_folder: Path, tmp_path: Path) -> None:
         print(done.stdout[-400:], file=sys.stderr)
         assert done.returncode == 0, done.stdout[-3000:]
         assert "Traceback" not in server.log.read_text()
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_kills_while_a_style_is_learned(learning_weights_folder: Path, tmp_path: Path) -> None:
+    chance = random.Random(20)
+    settings = make_settings(learning_weights_folder, tmp_path / "data", worker_nice=0)
+    style = load_style(learning_weights_folder / "styles" / "birch.safetensors")
+    library = StyleLibrary(
+        learning_weights_folder / "styles", style.network, tmp_path / "data" / "styles"
+    )
+    library.add(replace(style, id="earlier"), b"preview", b"source")
+    earlier = file_digests(tmp_path / "data" / "styles") | file_digests(learning_weights_folder)
+
+    whole = Order("new", "whole", "Whole", {"stroke_size": 64, "steps": KILLED_STEPS}, "", now())
+    jobs = Jobs(settings)
+    uninterrupted = jobs.submit(whole, painting_bytes()).id
+    cut = replace(whole, style="cut", title="Cut")
+    with lone_worker(learning_weights_folder, tmp_path):
+        wait_for(lambda: jobs.find(uninterrupted).finished, 600)
+    job = jobs.submit(cut, painting_bytes()).id
+    survived, at = 0, []
+    for kill in range(KILLS):
+        with lone_worker(learning_weights_folder, tmp_path) as worker:
+            if kill % 2:  # while it starts, or while it trains
+                before = at[-1]
+                wait_for(lambda before=before: (jobs.find(job).step or 0) > before)
+            time.sleep(chance.uniform(0, 4))
+            worker.kill()
+            worker.wait()
+        found = jobs.find(job)
+        survived += not found.finished
+        at.append(found.step or 0)
+        assert found.state != "failed", found.reason
+        now_there = file_digests(tmp_path / "data" / "styles")
+        now_there |= file_digests(learning_weights_folder)
+        assert now_there.items() >= earlier.items(), "an earlier style is harmed"
+    with lone_worker(learning_weights_folder, tmp_path):
+        wait_for(lambda: jobs.find(job).finished, 600)
+    assert jobs.find(job).state == "succeeded"
+    jobs.close()
+    folder = tmp_path / "data" / "styles"
+    rows = [load_style(folder / f"{name}.safetensors").code for name in ("whole", "cut")]
+    apart = float((rows[0] - rows[1]).abs().max())
+    print(f"\n{KILLS} kills, {survived} of a job under way, at steps {at}: rows {apart:.1e} apart")
+    assert apart < 1e-3
+    steps = [e.data["step"] for e in jobs.files(job).reader().read() if e.name == "progress"]
+    assert steps == sorted(set(steps)), "every step is told once"

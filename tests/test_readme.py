@@ -35,7 +35,10 @@ def commands() -> list[list[str]]:
 
 def test_readme_shows_the_commands() -> None:
     shown = {command[0] for command in commands()}
-    assert shown == {"serve", "stylize", "styles", "train", "evaluate"}
+    assert shown == {
+        *("serve", "worker", "stylize", "styles"),
+        *("finetune", "train", "distill", "evaluate"),
+    }
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

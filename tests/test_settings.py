@@ -34,7 +34,9 @@ def test_the_table_is_complete_and_right() -> None:
         assert what == field.description
         if name not in MACHINE_DEPENDENT:
             unset = field.default is None or field.default == ""
-            assert default == ("unset" if unset else f"`{field.default}`".replace("False", "false"))
+            shown = str(field.default)
+            shown = shown.lower() if isinstance(field.default, bool) else shown
+            assert default == ("unset" if unset else f"`{shown}`")
 
 
 @pytest.mark.usefixtures("clean")
@@ -65,7 +67,7 @@ def test_every_setting_comes_from_the_environment(
         ("port", "70000"), ("port", "x"), ("max_upload_bytes", "0"), ("max_pixels", "10**9"),
         ("max_pixels", "999999999"), ("deadline_s", "0"), ("deadline_s", "nan"),
         ("deadline_s", "inf"), ("max_aspect", "0.5"), ("api_key", "short"), ("log_format", "xml"),
-        ("batch_pixels", "0"), ("codec_threads", "0"),
+        ("batch_pixels", "0"), ("codec_threads", "0"), ("worker_nice", "20"), ("max_jobs", "0"),
     ],
 )  # fmt: skip
 def test_bad_values_are_refused(clean: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -37,9 +37,10 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
         shown = "" if default is None or field.default_factory else f" \\[default: {default}]"
         kind: Any = bool if field.annotation is bool else str
         metavar = "NUMBER" if field.annotation in (int, float, int | None) else "TEXT"
-        option = typer.Option(
-            option_name(name), help=f"{field.description}{shown}", metavar=metavar
-        )
+        flag = option_name(name)
+        if default is True:
+            flag += f"/--no-{name.replace('_', '-')}"
+        option = typer.Option(flag, help=f"{field.description}{shown}", metavar=metavar)
         parameters.append(
             inspect.Parameter(
                 name,

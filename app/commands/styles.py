@@ -1,4 +1,4 @@
-"""``pastiche styles``: what there is to choose from."""
+"""``pastiche styles``: what there is to choose from, and what must be learned anew."""
 
 import json
 from typing import Annotated
@@ -8,20 +8,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.commands.common import DataDir, WeightsDir, open_library, weights_folder
+from app.commands.common import (
+    DataDir,
+    WeightsDir,
+    error_console,
+    open_library,
+    weights_folder,
+)
+
+app = typer.Typer(invoke_without_command=True)
 
 
+@app.callback()
 def styles(
+    context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     weights: WeightsDir = None,
     data: DataDir = None,
 ) -> None:
-    """List the styles."""
+    """List the styles; `pastiche styles retune` has those of an earlier network learned anew."""
+    if context.invoked_subcommand is not None:
+        return
     from model.stylizer import NETWORK_FILE
     from model.weights import load_weights
 
     folder = weights_folder(weights)
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)
+    outdated = {style.id for style in library.outdated}
+    styles = [*library.outdated, *library]
     if as_json:
         rows = [
             {
@@ -32,12 +46,49 @@ def styles(
                 "attribution": style.attribution,
                 "kind": style.kind,
                 "created": style.created,
+                "needs_retune": style.id in outdated,
             }
-            for style in library
+            for style in styles
         ]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     table = Table("id", "title", "by", "kind", box=None, pad_edge=False, header_style="bold")
-    for style in library:
-        table.add_row(style.id, escape(style.title), escape(style.credit), style.kind)
+    for style in styles:
+        kind = "needs a retune" if style.id in outdated else style.kind
+        table.add_row(style.id, escape(style.title), escape(style.credit), kind)
     Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def retune(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Of styles; all that need it by default.")
+    ] = None,
+    weights: WeightsDir = None,
+    data: DataDir = None,
+) -> None:
+    """Queue styles of an earlier network to be learned anew; a running worker does it."""
+    from app.errors import ApiError
+    from app.jobs import Jobs
+    from app.library import SharedLibrary
+    from app.orders import retune_order
+    from app.settings import Settings
+    from model.stylizer import NETWORK_FILE
+    from model.weights import load_weights
+
+    folder = weights_folder(weights)
+    library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)
+    jobs = Jobs(Settings(data_dir=data) if data is not None else Settings())
+    shared, console, failures = SharedLibrary(library), error_console(), 0
+    for id_ in ids or [style.id for style in library.outdated]:
+        try:
+            style, picture = shared.source(id_)
+            job = jobs.submit(retune_order(style), picture)
+        except ApiError as error:
+            failures += 1
+            console.print(f"pastiche: {id_}: {error.detail}", markup=False)
+        else:
+            typer.echo(f"{id_} {job.id}")
+    jobs.close()
+    if failures:
+        raise typer.Exit(1)

@@ -151,7 +151,13 @@ def parse_mix(style: str | None, mix: str | None) -> dict[str, float]:
 
 def check_known(ids: Iterable[str], library: "StyleLibrary") -> None:
     """Refuse an unknown style as wrong usage, with the nearest names."""
+    outdated = {style.id for style in library.outdated}
     for id_ in ids:
+        if id_ in outdated:
+            raise typer.BadParameter(
+                f"style {id_!r} was learned for another network; "
+                "`pastiche styles retune` learns it anew"
+            )
         if id_ not in library:
             near = difflib.get_close_matches(id_, [style.id for style in library], 3, 0.4)
             hint = f"; did you mean {' or '.join(near)}?" if near else "; see `pastiche styles`"

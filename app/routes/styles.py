@@ -29,7 +29,10 @@ _binary = {"schema": {"type": "string", "format": "binary"}}
 
 @router.get("", summary="The library", responses=problem_responses(503))
 async def list_styles(services: InjectedServices) -> StyleList:
-    """All styles: custom ones first, newest first, then built-in ones by title."""
+    """All styles: custom ones first, newest first, then built-in ones by title.
+
+    Before them come those that need a retune.
+    """
     return StyleList(styles=await services.disk.run(services.styles.list))
 
 

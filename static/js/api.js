@@ -7,6 +7,8 @@
  * @property {string} credit Artist and year.
  * @property {"built-in" | "custom"} kind
  * @property {string | null} preview Address of its picture.
+ * @property {boolean} needs_retune Whether it is of another network, and of no use until learned anew.
+ * @property {boolean} can_retune Whether the server has a picture to learn it from.
  *
  * @typedef {object} Look
  * @property {import("./mix.js").Mix} mix
@@ -83,20 +85,6 @@ export async function fetchSample(name) {
 }
 
 /**
- * The form fields with which this server learns new styles.
- *
- * @returns {Promise<Set<string> | null>} null where it does not.
- */
-export async function newStyleFields() {
-  const schema = await (await request("/openapi.json")).json();
-  const body = schema.paths["/v1/styles"]?.post?.requestBody?.content?.["multipart/form-data"];
-  if (!body || !schema.paths["/v1/jobs"]) return null;
-  const name = body.schema?.$ref?.split("/").pop();
-  const form = name ? schema.components.schemas[name] : body.schema;
-  return new Set(Object.keys(form?.properties ?? {}));
-}
-
-/**
  * Have a style learned.
  *
  * @param {Record<string, string | Blob>} fields
@@ -109,6 +97,22 @@ export async function createStyle(fields, key) {
   const headers = { "Idempotency-Key": key };
   const response = await request("/v1/styles", { method: "POST", body: form, headers });
   return response.json();
+}
+
+/** @param {string} id */
+export async function deleteStyle(id) {
+  await request(`/v1/styles/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+/**
+ * Have a style of another network learned anew.
+ *
+ * @param {string} id
+ * @returns {Promise<import("./jobs.js").Job>}
+ */
+export async function retuneStyle(id) {
+  const path = `/v1/styles/${encodeURIComponent(id)}/retune`;
+  return (await request(path, { method: "POST" })).json();
 }
 
 /** @returns {Promise<import("./jobs.js").Job[]>} */

@@ -4,6 +4,7 @@
  * @typedef {object} Job
  * @property {string} id
  * @property {string} title
+ * @property {"new" | "retune"} kind
  * @property {"queued" | "running" | "succeeded" | "failed" | "cancelled"} state
  * @property {number} [step]
  * @property {number} [steps]
@@ -16,9 +17,11 @@
  * @property {boolean} [offline] Whether the connection to its events is lost.
  */
 
-import { cancelJob, createStyle, jobEvents, listJobs } from "./api.js";
+import { cancelJob, createStyle, jobEvents, retuneStyle } from "./api.js";
 
 const UNFINISHED = ["queued", "running"];
+/** The browser gives up on a connection that was refused; then it is tried again after this time. */
+const RETRY_MS = 5000;
 
 /**
  * What each kind of event changes in a job.
@@ -50,9 +53,12 @@ export class Jobs {
     this.#onStyle = onStyle;
   }
 
-  /** Take up the jobs that go on since an earlier visit. */
-  async restore() {
-    const jobs = await listJobs();
+  /**
+   * Take up the jobs that go on since an earlier visit.
+   *
+   * @param {Job[]} jobs
+   */
+  restore(jobs) {
     jobs.filter((job) => UNFINISHED.includes(job.state)).forEach((job) => this.#follow(job));
   }
 
@@ -67,6 +73,16 @@ export class Jobs {
     return job;
   }
 
+  /**
+   * @param {string} style
+   * @returns {Promise<Job>}
+   */
+  async retune(style) {
+    const job = await retuneStyle(style);
+    this.#follow(job);
+    return job;
+  }
+
   /** @param {string} id */
   async cancel(id) {
     await cancelJob(id); // the job's own events tell when it has stopped
@@ -76,6 +92,11 @@ export class Jobs {
   #follow(job) {
     if (this.#sources.has(job.id)) return;
     this.#store.update({ jobs: [...this.#store.state.jobs, { ...job, curve: [] }] });
+    this.#connect(job);
+  }
+
+  /** @param {Job} job */
+  #connect(job) {
     const source = jobEvents(job.id);
     this.#sources.set(job.id, source);
     for (const [name, change] of Object.entries(CHANGES)) {
@@ -84,8 +105,16 @@ export class Jobs {
         this.#change(job.id, (current) => ({ ...change(current, data), offline: false }));
       });
     }
-    // The browser connects again by itself; until then, say so.
-    source.addEventListener("error", () => this.#change(job.id, () => ({ offline: true })));
+    // The browser connects again by itself, unless it was refused; until then, say so.
+    source.addEventListener("error", () => {
+      this.#change(job.id, () => ({ offline: true }));
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(() => {
+        if (this.#sources.get(job.id) !== source) return;
+        this.#change(job.id, () => ({ curve: [] })); // all events come again
+        this.#connect(job);
+      }, RETRY_MS);
+    });
   }
 
   /**

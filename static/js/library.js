@@ -45,8 +45,9 @@ export async function loadStyles(store) {
 export function chooseFirstStyle(store) {
   const { photo, mix, styles } = store.state;
   if (!photo || mix.length > 0 || styles.length === 0) return;
-  const first = styles.find((style) => style.id === FIRST_STYLE) ?? styles[0];
-  store.update({ mix: only(first.id) });
+  const usable = styles.filter((style) => !style.needs_retune);
+  const first = usable.find((style) => style.id === FIRST_STYLE) ?? usable[0];
+  if (first) store.update({ mix: only(first.id) });
 }
 
 /**
@@ -56,10 +57,12 @@ export function chooseFirstStyle(store) {
  */
 export function keepKnownStyles(store) {
   const { mix, styles, library } = store.state;
-  const known = mix.filter((part) => styles.some((style) => style.id === part.id));
+  const usable = new Set(styles.filter((style) => !style.needs_retune).map((style) => style.id));
+  const known = mix.filter((part) => usable.has(part.id));
   if (library !== "ready" || known.length === mix.length) return;
-  store.update({
-    mix: scale(known, 1),
-    notice: { text: "This server does not have every style of the link.", advice: "" },
-  });
+  const ids = new Set(styles.map((style) => style.id));
+  const text = mix.every((part) => ids.has(part.id))
+    ? "A style of the link must be learned anew first."
+    : "This server does not have every style of the link.";
+  store.update({ mix: scale(known, 1), notice: { text, advice: "" } });
 }

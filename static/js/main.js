@@ -1,12 +1,13 @@
 /** Wires the page together. */
 
-import { newStyleFields } from "./api.js";
+import { ApiError, listJobs } from "./api.js";
 import { readPhoto } from "./image.js";
 import { chooseFirstStyle, loadStyles } from "./library.js";
 import { explain } from "./messages.js";
 import { Renderer } from "./renderer.js";
 import { Store } from "./store.js";
 import { connectAddress } from "./views/address.js";
+import { connectCustomStyles } from "./views/custom-styles.js";
 import { connectGallery } from "./views/gallery.js";
 import { connectKey } from "./views/key.js";
 import { connectLook } from "./views/look.js";
@@ -21,6 +22,7 @@ import { connectZoom } from "./views/zoom.js";
 const store = new Store();
 const renderer = new Renderer(store);
 const reload = () => void loadStyles(store);
+const askForKey = connectKey();
 
 /** @type {import("./views/new-style.js").NewStyle | null} */
 let newStyle = null;
@@ -30,7 +32,7 @@ let newestPhoto = 0;
 connectAddress(store);
 connectPhoto(store, takePhoto);
 connectDrops((file) => (newStyle?.isOpen() ? newStyle.takePainting(file) : takePhoto(file)));
-connectGallery(store, reload);
+connectGallery(store, reload, connectCustomStyles(store, { reload, askForKey, learnAnew }));
 connectMix(store);
 connectPad(store);
 connectLook(store);
@@ -40,7 +42,7 @@ connectResult(store, renderer);
 connectStatus(store, {
   retry: () => (store.state.library === "ready" ? renderer.retry() : reload()),
   standard: () => store.update({ fullSize: false }),
-  key: connectKey(() => renderer.retry()),
+  key: () => askForKey(() => renderer.retry()),
   reload,
 });
 void loadStyles(store).then(offerNewStyles);
@@ -61,18 +63,26 @@ async function takePhoto(pending) {
   }
 }
 
-/** Some servers learn new styles; the way to it is shown, and its code loaded, on those alone. */
+/** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */
 async function offerNewStyles() {
   try {
-    const fields = await newStyleFields();
-    if (!fields) return;
+    const jobs = await listJobs();
     const { connectNewStyle } = await import("./views/new-style.js");
-    newStyle = await connectNewStyle(store, fields, () => {
-      announce("The new style is in the gallery.");
-      reload();
-    });
+    newStyle = connectNewStyle(store, { jobs, askForKey, onStyle });
   } catch (error) {
+    if (error instanceof ApiError) return;
     const { text, advice } = explain(error);
     store.update({ notice: { text, advice } });
   }
+}
+
+function onStyle() {
+  announce("The new style is in the gallery.");
+  reload();
+}
+
+/** @param {string} style */
+async function learnAnew(style) {
+  if (newStyle) return newStyle.retune(style);
+  store.update({ notice: { text: "New styles cannot be learned now.", advice: "" } });
 }

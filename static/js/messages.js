@@ -71,6 +71,15 @@ export function isBusy(error) {
 }
 
 /**
+ * Whether the server wants a key first.
+ *
+ * @param {unknown} error
+ */
+export function isKeyMissing(error) {
+  return error instanceof ApiError && error.code === "missing_key";
+}
+
+/**
  * @param {ApiError} error
  * @param {boolean} fullSize
  * @returns {Notice}
@@ -102,6 +111,19 @@ function explainAnswer(error, fullSize) {
         advice: "Choose another one.",
         action: "reload",
       };
+    case "needs_retune":
+      return {
+        text: "This style was learned for another network.",
+        advice: "Have it learned anew in the gallery, or choose another one.",
+        action: "reload",
+      };
+    case "too_many_jobs":
+      return {
+        text: "Enough styles are being learned already.",
+        advice: `Try again in ${error.retryAfter} s or so.`,
+      };
+    case "jobs_unavailable":
+      return { text: "New styles cannot be learned now.", advice: "Try again in a while." };
     case "missing_key":
       return { text: "This server asks for a key.", advice: "", action: "key" };
   }

@@ -23,13 +23,16 @@ class FakeJobs:
         self.hang_up_after: int | None = None
 
     def install(self, app: FastAPI) -> None:
-        """Add the routes to an application that does not have them."""
+        """Put the routes before an application's own."""
         router = APIRouter()
         router.post("/v1/styles", status_code=202)(self._create)
         router.get("/v1/jobs")(self._list)
         router.get(f"/v1/jobs/{JOB}/events")(self._stream)
         router.post(f"/v1/jobs/{JOB}/cancel")(self._cancel)
+        own = list(app.router.routes)
         app.include_router(router)
+        routes = app.router.routes
+        routes[:] = [route for route in routes if route not in own] + own
 
     def _job(self) -> dict[str, Any]:
         return {"id": JOB, "title": self.title, "state": "queued"}

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app.server import PasticheServer
 from app.settings import Settings
+from app.supervisor import WorkerSupervisor
 
 START_TIMEOUT_S = 30.0
 
@@ -19,10 +20,13 @@ class RunningServer:
     ----------
     settings
         ``port`` 0 takes a free one.
+    with_worker
+        Whether a worker runs beside it.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._server = PasticheServer(settings)
+    def __init__(self, settings: Settings, with_worker: bool = False) -> None:
+        self._supervisor = WorkerSupervisor(settings) if with_worker else None
+        self._server = PasticheServer(settings, self._supervisor)
         self._thread = threading.Thread(target=self._server.serve_until_stopped, daemon=True)
         self.port = settings.port
 
@@ -52,3 +56,5 @@ class RunningServer:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
+        if self._supervisor is not None:
+            self._supervisor.stop()

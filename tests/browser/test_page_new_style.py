@@ -45,12 +45,22 @@ def start_job(pastiche: Pastiche, painting: Path, title: str) -> None:
     expect(page.locator("#painting-preview")).to_be_visible()
     page.get_by_label("Title").fill(title)
     page.get_by_role("button", name="Learn this style").click()
-    expect(page.locator("#job-state")).to_contain_text("queued")
+    expect(page.locator("#job-state")).to_contain_text("Queued")
 
 
-def test_a_server_without_jobs_shows_no_way_to_them(pastiche: Pastiche) -> None:
-    pastiche.page.wait_for_load_state("networkidle")
-    expect(pastiche.page.get_by_role("button", name="New style")).to_be_hidden()
+def test_a_server_that_cannot_keep_jobs_shows_no_way_to_them(
+    page: Page, settings: Settings, complaints: list[str]
+) -> None:
+    settings.data_dir.mkdir()
+    (settings.data_dir / "jobs").write_text("in the way")
+    server = RunningServer(settings)
+    server.start()
+    page = Pastiche(page, server.url).open().page
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("button", name="New style")).to_be_hidden()
+    assert all("503" in complaint for complaint in complaints)
+    complaints.clear()
+    server.stop()
 
 
 def test_a_style_is_learned_watched_left_and_joins_the_gallery(
@@ -64,7 +74,8 @@ def test_a_style_is_learned_watched_left_and_joins_the_gallery(
     jobs.events += [progress(10, 4.0), progress(20, 2.0)]
     expect(page.locator("#job-loss")).to_have_text("Style loss 2.00")
     jobs.events += [progress(30, 1.0), ("preview", {"preview": PIXEL})]
-    expect(page.locator("#job-state")).to_have_text(f"{title}: step 30 of 100, about 70 s left")
+    expect(page.locator("#job-state")).to_have_text("Step 30 of 100, about 70 s left")
+    expect(page.locator("#new-style-title")).to_have_text(title)
     expect(page.locator("#job-curve-line")).to_have_attribute(
         "points", "0.00,2.00 50.00,30.00 100.00,58.00"
     )
@@ -73,7 +84,7 @@ def test_a_style_is_learned_watched_left_and_joins_the_gallery(
 
     learning.open("?again")  # leave and come back: the job goes on
     page.get_by_role("button", name=title).click()
-    expect(page.locator("#job-state")).to_contain_text("step 30 of 100")
+    expect(page.locator("#job-state")).to_contain_text("Step 30 of 100")
     page.get_by_role("button", name="Close").click()
 
     weights = load_weights(settings.weights_dir / "network.safetensors")

@@ -12,8 +12,9 @@ import { MAX_PARTS, add, only, remove } from "../mix.js";
 /**
  * @param {Store} store
  * @param {() => void} loadStyles
+ * @param {import("./custom-styles.js").StyleActions} actions
  */
-export function connectGallery(store, loadStyles) {
+export function connectGallery(store, loadStyles, actions) {
   const list = find(document, "#cards", HTMLUListElement);
   const count = find(document, "#gallery-count", HTMLElement);
   const search = find(document, "#search", HTMLInputElement);
@@ -38,7 +39,7 @@ export function connectGallery(store, loadStyles) {
   };
 
   store.watch(["styles", "library"], ({ styles, library }) => {
-    list.replaceChildren(...styles.map((style) => makeCard(store, style)));
+    list.replaceChildren(...styles.map((style) => makeCard(store, style, actions)));
     list.setAttribute("aria-busy", String(library === "loading"));
     showMatches();
     showChoice(list, store.state);
@@ -56,24 +57,41 @@ export function connectGallery(store, loadStyles) {
 /**
  * @param {Store} store
  * @param {Style} style
+ * @param {import("./custom-styles.js").StyleActions} actions
  */
-function makeCard(store, style) {
+function makeCard(store, style, actions) {
   const card = stamp("#card-template");
   card.dataset.style = style.id;
-  card.classList.toggle("is-custom", style.kind === "custom");
+  card.classList.toggle("is-outdated", style.needs_retune);
   showPreview(find(card, ".card-preview", HTMLImageElement), style.preview);
   find(card, ".card-title", HTMLElement).textContent = style.title;
   find(card, ".card-credit", HTMLElement).textContent =
-    style.kind === "custom" ? "your style" : style.credit;
+    style.kind === "custom" ? customCredit(style) : style.credit;
   const choose = find(card, ".card-choose", HTMLButtonElement);
+  choose.disabled = style.needs_retune;
   choose.addEventListener("click", () => store.update({ mix: only(style.id) }));
+  const discard = find(card, ".card-delete", HTMLButtonElement);
+  discard.hidden = style.kind !== "custom";
+  discard.setAttribute("aria-label", `Delete ${style.title}`);
+  discard.addEventListener("click", () => actions.askToDelete(style));
+  const anew = find(card, ".card-retune", HTMLButtonElement);
+  anew.hidden = !(style.needs_retune && style.can_retune);
+  anew.setAttribute("aria-label", `Learn ${style.title} anew`);
+  anew.addEventListener("click", () => actions.retune(style));
   const toggle = find(card, ".card-add", HTMLButtonElement);
+  toggle.hidden = style.needs_retune;
   toggle.addEventListener("click", () => {
     const { mix } = store.state;
     const change = mix.some((part) => part.id === style.id) ? remove : add;
     store.update({ mix: change(mix, style.id) });
   });
   return card;
+}
+
+/** @param {Style} style */
+function customCredit({ needs_retune: isOutdated, can_retune: canLearn }) {
+  if (!isOutdated) return "your style";
+  return canLearn ? "of an earlier network" : "of an earlier network; delete it, or import it anew";
 }
 
 /**

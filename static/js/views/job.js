@@ -1,7 +1,7 @@
 /** A style being learned: its curve, its preview, how far it is. */
 
 import { find, stamp } from "../dom.js";
-import { inWords } from "../messages.js";
+import { inWords, isKeyMissing } from "../messages.js";
 
 /**
  * @typedef {import("../jobs.js").Job} Job
@@ -11,8 +11,9 @@ import { inWords } from "../messages.js";
 /**
  * @param {HTMLDialogElement} dialog
  * @param {Jobs} jobs
+ * @param {(onKey: () => void) => void} askForKey
  */
-export function connectJobView(dialog, jobs) {
+export function connectJobView(dialog, jobs, askForKey) {
   const element = find(dialog, "#job", HTMLElement);
   const state = find(element, "#job-state", HTMLElement);
   const progress = find(element, "#job-progress", HTMLProgressElement);
@@ -29,12 +30,13 @@ export function connectJobView(dialog, jobs) {
     } catch (error) {
       state.textContent = inWords(error);
       cancel.disabled = false;
+      if (isKeyMissing(error)) askForKey(() => cancel.click());
     }
   });
   const show = (/** @type {Job} */ job) => {
     if (job.id !== id) cancel.disabled = false;
     id = job.id;
-    state.textContent = `${job.title}: ${describe(job)}`;
+    state.textContent = sentence(describe(job));
     progress.value = done(job);
     preview.hidden = !job.preview;
     if (job.preview) preview.src = job.preview;
@@ -81,6 +83,11 @@ function describe({ state, step, steps, eta_s: seconds, offline }) {
   if (state !== "running") return state;
   const left = seconds === undefined ? "" : `, about ${Math.max(1, Math.round(seconds))} s left`;
   return step === undefined ? "starting" : `step ${step} of ${steps}${left}`;
+}
+
+/** @param {string} words */
+function sentence(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** @param {Job} job */

@@ -4,17 +4,20 @@ import { useKey } from "../api.js";
 import { find } from "../dom.js";
 
 /**
- * @param {() => void} onKey Called when there is one to try.
- * @returns {() => void} Ask.
+ * @returns {(onKey: () => void) => void} Ask; what is given is called when there is one to try.
  */
-export function connectKey(onKey) {
+export function connectKey() {
   const dialog = find(document, "#key-dialog", HTMLDialogElement);
   const form = find(dialog, "#key-form", HTMLFormElement);
   const input = find(form, "#key", HTMLInputElement);
+  let proceed = () => {};
   form.addEventListener("submit", () => {
     useKey(input.value);
     input.value = "";
-    onKey();
+    proceed();
   });
-  return () => dialog.showModal();
+  return (onKey) => {
+    proceed = onKey;
+    dialog.showModal();
+  };
 }

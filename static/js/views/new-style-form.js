@@ -2,7 +2,7 @@
 
 import { find } from "../dom.js";
 import { readPhoto } from "../image.js";
-import { inWords } from "../messages.js";
+import { inWords, isKeyMissing } from "../messages.js";
 
 /**
  * @typedef {import("../store.js").Store} Store
@@ -13,15 +13,19 @@ import { inWords } from "../messages.js";
 /**
  * @param {Store} store
  * @param {Jobs} jobs
- * @param {Set<string>} fields
+ * @param {(onKey: () => void) => void} askForKey
  * @param {(job: Job) => void} onCreated
  */
-export function connectForm(store, jobs, fields, onCreated) {
+export function connectForm(store, jobs, askForKey, onCreated) {
   const element = find(document, "#new-style-form", HTMLFormElement);
   const file = find(element, "#painting-file", HTMLInputElement);
   const preview = find(element, "#painting-preview", HTMLImageElement);
   const hint = find(element, "#painting-hint", HTMLElement);
   const title = find(element, "#painting-title", HTMLInputElement);
+  const strokes = find(element, "#stroke-size", HTMLSelectElement);
+  const weight = find(element, "#style-weight", HTMLSelectElement);
+  const photoRow = find(element, "#photo-row", HTMLElement);
+  const showPhoto = find(element, "#preview-photo", HTMLInputElement);
   const problem = find(element, "#new-style-error", HTMLElement);
   const submit = find(element, "#new-style-submit", HTMLButtonElement);
   /** @type {import("../image.js").Photo | null} */
@@ -54,6 +58,8 @@ export function connectForm(store, jobs, fields, onCreated) {
     file.value = "";
     if (chosen) void takePainting(chosen);
   });
+  // Whatever is changed makes another order, not a second try of the last one.
+  element.addEventListener("input", () => (idempotencyKey = randomKey()));
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!painting) {
@@ -63,16 +69,25 @@ export function connectForm(store, jobs, fields, onCreated) {
     submit.disabled = true;
     problem.textContent = "";
     /** @type {Record<string, string | Blob>} */
-    const form = { image: painting.standard, title: title.value };
+    const form = {
+      image: painting.standard,
+      title: title.value,
+      stroke_size: strokes.value,
+      style_weight: weight.value,
+    };
     const { photo } = store.state;
-    if (photo && fields.has("photo")) form.photo = photo.small;
+    if (photo && showPhoto.checked) form.photo = photo.small;
     try {
       onCreated(await jobs.create(form, idempotencyKey));
     } catch (error) {
       problem.textContent = inWords(error);
+      if (isKeyMissing(error)) askForKey(() => element.requestSubmit());
     } finally {
       submit.disabled = false;
     }
+  });
+  store.watch(["photo"], ({ photo }) => {
+    photoRow.hidden = photo === null;
   });
   const reset = () => {
     element.reset();

@@ -11,26 +11,31 @@ import { connectForm } from "./new-style-form.js";
  * @typedef {object} NewStyle
  * @property {() => boolean} isOpen Whether a picture that is dropped would be a painting.
  * @property {(file: File) => void} takePainting
+ * @property {(style: string) => Promise<void>} retune Have a style learned anew, and show how.
  */
 
 /**
  * @param {Store} store
- * @param {Set<string>} fields The form fields that the server takes.
- * @param {() => void} onStyle Called when a style has been learned.
- * @returns {Promise<NewStyle>}
+ * @param {object} services
+ * @param {import("../jobs.js").Job[]} services.jobs Those on the server.
+ * @param {(onKey: () => void) => void} services.askForKey
+ * @param {() => void} services.onStyle Called when a style has been learned.
+ * @returns {NewStyle}
  */
-export async function connectNewStyle(store, fields, onStyle) {
+export function connectNewStyle(store, { jobs: known, askForKey, onStyle }) {
   const jobs = new Jobs(store, onStyle);
   const dialog = find(document, "#new-style-dialog", HTMLDialogElement);
   const open = find(document, "#new-style", HTMLButtonElement);
-  const form = connectForm(store, jobs, fields, (job) => showJob(job.id));
-  const view = connectJobView(dialog, jobs);
+  const form = connectForm(store, jobs, askForKey, (job) => showJob(job.id));
+  const view = connectJobView(dialog, jobs, askForKey);
+  const title = find(dialog, "#new-style-title", HTMLElement);
   /** The job in the dialog; none, the form. */
   let shown = "";
 
   const showForm = () => {
     shown = "";
     form.reset();
+    title.textContent = "New style";
     form.element.hidden = false;
     view.element.hidden = true;
     if (!dialog.open) dialog.showModal();
@@ -40,7 +45,9 @@ export async function connectNewStyle(store, fields, onStyle) {
     form.element.hidden = true;
     view.element.hidden = false;
     const job = store.state.jobs.find((candidate) => candidate.id === id);
-    if (job) view.show(job);
+    if (!job) return; // it has ended meanwhile
+    title.textContent = job.title;
+    view.show(job);
     if (!dialog.open) dialog.showModal();
   };
 
@@ -58,9 +65,10 @@ export async function connectNewStyle(store, fields, onStyle) {
     if (job) view.show(job);
     else if (shown) dialog.close(); // done: it is in the gallery now, or a notice says why not
   });
-  await jobs.restore();
+  jobs.restore(known);
   return {
     isOpen: () => dialog.open && !form.element.hidden,
     takePainting: form.takePainting,
+    retune: async (style) => showJob((await jobs.retune(style)).id),
   };
 }

@@ -1,0 +1,102 @@
+"""``pastiche finetune``: a new style from one picture."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.common import DataDir, Device, WeightsDir, open_library, weights_folder
+from app.commands.progress import run_with_progress
+
+
+def finetune(
+    picture: Annotated[Path, typer.Argument(help="The painting, drawing, pattern, ...")],
+    title: Annotated[str | None, typer.Option(help="For people; the file's name if none.")] = None,
+    stroke_size: Annotated[
+        int,
+        typer.Option(
+            min=64, max=1024, help="Shorter side, in px, to look at it: large, large strokes."
+        ),
+    ] = 384,
+    style_weight: Annotated[
+        float, typer.Option(min=0.1, max=10, help="More style or, below 1, more photo.")
+    ] = 1.0,
+    steps: Annotated[
+        int, typer.Option(min=10, max=5000, help="At most; it ends once nothing more is gained.")
+    ] = 150,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of photos to learn on, in place of our samples.")
+    ] = None,
+    vgg: Annotated[
+        Path | None, typer.Option(help="VGG-19's weights, in place of our own encoder.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the portable style file here too.")
+    ] = None,
+    weights: WeightsDir = None,
+    data: DataDir = None,
+    device: Device = "auto",
+) -> None:
+    """Learn a new style from one picture; interrupt it and start it again as you like."""
+    import torch
+
+    from app.orders import now, style_id
+    from app.settings import default_data_dir
+    from model.data import find_photos
+    from model.encoder import find_encoder, load_encoder
+    from model.finetune import BASE, FinetuneRecipe, Finetuning
+    from model.images import load_picture
+    from model.perception import LossNetwork, load_vgg19
+    from model.previews import render_preview
+    from model.sources import pack_source
+    from model.styles import Style, clean_title, save_style
+    from model.stylizer import NETWORK_FILE, Stylizer, choose_device
+    from model.weights import load_weights
+
+    title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
+    folder = weights_folder(weights)
+    chosen = str(choose_device(device))
+    network = load_weights(folder / NETWORK_FILE)
+    library = open_library(folder, data, network.fingerprint)
+    painting = load_picture(picture)
+    recipe = FinetuneRecipe(stroke_size=stroke_size, style_weight=style_weight, steps=steps)
+    loss_network: LossNetwork = (
+        load_vgg19(vgg, {*BASE.style_layers, BASE.content_layer})
+        if vgg
+        else load_encoder(find_encoder(folder))
+    )
+    # Whatever changes the row names the run, so that the same command goes on with it.
+    identity = json.dumps(
+        [title, recipe.to_dict(), str(photos), str(vgg), network.fingerprint], sort_keys=True
+    )
+    run = hashlib.sha256(identity.encode() + painting.rgb.tobytes()).hexdigest()[:16]
+    directory = (data or default_data_dir()) / "finetuning" / run
+    finetuning = Finetuning(
+        painting.rgb,
+        network,
+        torch.stack([style.code for style in library] or [network.original]),
+        loss_network,
+        recipe,
+        directory,
+        find_photos(photos) if photos else (),
+        chosen,
+    )
+    run_with_progress(finetuning.advance, finetuning.step, steps)
+    style = Style(
+        style_id(title, run),
+        title,
+        finetuning.row,
+        network.fingerprint,
+        kind="custom",
+        created=now(),
+        training={"recipe": recipe.to_dict(), "steps": finetuning.step},
+    )
+    preview = render_preview(Stylizer.load(folder, chosen), style.code)
+    library.add(style, preview, pack_source(painting))
+    if output is not None:
+        save_style(style, output)
+    shutil.rmtree(directory)
+    typer.echo(style.id)

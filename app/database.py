@@ -1,0 +1,211 @@
+"""The database of jobs, as DBOS keeps it: SQLite in the data folder, or Postgres by URL.
+
+DBOS retries for ever what a locked database refuses. A worker may wait for ever, an HTTP call must
+not: `Patience` bounds it. Nothing is imported from DBOS before it is needed, half a second's work.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.errors import ApiError
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+    from sqlalchemy import Engine
+
+APPLICATION = "pastiche"
+# Not DBOS's default, a digest of the code: jobs are to survive an upgrade.
+APPLICATION_VERSION = "1"
+QUEUE = "styles"
+WORKFLOW = "learn_style"
+BUSY_MS = 2000  # SQLite's own wait for a lock
+CONNECT_S = 5
+PATIENCE_S = 3.0  # of a call; SQLite and DBOS may each add a wait of their own
+PAUSE_S = 2.0  # after a failure: meanwhile, calls are refused without asking
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("pastiche.jobs")
+
+
+class DatabaseBusyError(Exception):
+    """The database did not answer in the time allowed."""
+
+
+class Patience:
+    """How long the calls of a thread may take."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Bound all calls inside a ``with`` block together."""
+        self._local.until = monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._local.until = None
+
+    def check(self, *_: Any) -> None:
+        """Called before every use of a connection; DBOS does not retry what it raises.
+
+        Raises
+        ------
+        DatabaseBusyError
+            The time is over.
+        """
+        until = getattr(self._local, "until", None)
+        if until is not None and monotonic() > until:
+            raise DatabaseBusyError
+
+
+def jobs_folder(data: Path) -> Path:
+    """Where jobs lie in a data folder."""
+    return data / "jobs"
+
+
+def database_url(settings: Settings) -> str:
+    """The database's URL, with its password if it has one."""
+    from sqlalchemy import URL, make_url
+
+    if settings.database_url is not None:
+        url = make_url(settings.database_url.get_secret_value())
+        if "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": str(CONNECT_S)})
+        return url.render_as_string(hide_password=False)
+    path = jobs_folder(settings.data_dir) / "jobs.sqlite"
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string()
+
+
+def prepare_database(settings: Settings) -> None:
+    """Create the database and its schema, or bring them up to date; several may do so at once.
+
+    Raises
+    ------
+    Exception
+        It cannot be reached or written to; by DBOS, SQLAlchemy or the system.
+    """
+    from dbos import DBOS
+
+    if settings.database_url is None:
+        folder = jobs_folder(settings.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(folder / "jobs.sqlite", timeout=BUSY_MS / 1000) as connection:
+            # Readers then never wait for a writer. It stays so; needs a local disk.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")  # DBOS would wait for a lock for half a minute
+        connection.close()
+    DBOS.migrate(database_url(settings))
+
+
+class Database:
+    """The database as a service uses it: opened when first needed, each call bounded in time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._patience = Patience()
+        self._opening = threading.Lock()
+        self._client: DBOSClient | None = None
+        self._engine: Engine | None = None
+        self._broken_until = 0.0
+
+    def ask(self, call: "Callable[[DBOSClient], T]") -> T:
+        """What a call on the client answers.
+
+        Raises
+        ------
+        ApiError
+            503: whatever went wrong, it is one answer.
+        """
+        if monotonic() < self._broken_until:
+            raise _unavailable()
+        try:
+            client = self._open()  # takes its own time once, bounded by how long connecting may
+            with self._patience.limited(PATIENCE_S):
+                return call(client)
+        except Exception as error:
+            self._broken_until = monotonic() + PAUSE_S
+            _logger.warning(
+                "the database of jobs does not answer",
+                extra={"error": f"{type(error).__name__}: {error}"[:300]},
+            )
+            raise _unavailable() from error
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._opening:
+            if self._client is not None and self._engine is not None:
+                self._client.destroy()
+                self._engine.dispose()
+                self._client = self._engine = None
+
+    def _open(self) -> "DBOSClient":
+        with self._opening:
+            if self._client is None:
+                quiet_logs()
+                prepare_database(self.settings)
+                self._client, self._engine = open_client(self.settings, self._patience)
+            return self._client
+
+
+def _unavailable() -> ApiError:
+    return ApiError(
+        503,
+        "jobs_unavailable",
+        "New styles cannot be learned now: the server's database of jobs does not answer.",
+        retry_after_s=10,
+    )
+
+
+def open_client(settings: Settings, patience: Patience) -> "tuple[DBOSClient, Engine]":
+    """A client whose calls keep to a patience, and its connections.
+
+    Raises
+    ------
+    Exception
+        The database cannot be reached.
+    """
+    from dbos import DBOSClient, DBOSPortableJSONSerializer
+    from sqlalchemy import create_engine, event, make_url
+
+    url = make_url(database_url(settings))
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, pool_size=2)
+        event.listen(engine, "connect", _prepare_connection)
+    else:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=2,
+            pool_pre_ping=True,
+        )
+    event.listen(engine, "checkout", patience.check)
+    client = DBOSClient(
+        system_database_engine=engine,
+        serializer=DBOSPortableJSONSerializer(),  # its default unpickles
+        application_name=APPLICATION,
+        retry_connection_errors=False,
+    )
+    return client, engine
+
+
+def quiet_logs() -> None:
+    """Let DBOS's messages go where all others go, from warnings on."""
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # or it adds one of its own
+    logger.setLevel(logging.WARNING)
+
+
+def _prepare_connection(connection: Any, _: Any) -> None:
+    """As DBOS does for its own engine."""
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    connection.execute("PRAGMA foreign_keys=ON")

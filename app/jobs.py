@@ -1,0 +1,255 @@
+"""Jobs: styles being learned, as the service and the command line see them.
+
+The work is done by `app.worker`, another process. It is asked for by name, through DBOS.
+"""
+
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+from app.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
+from app.errors import ApiError
+from app.jobfiles import JobFiles
+from app.orders import Order, job_id
+from app.schemas import JobInfo, JobState
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient, WorkflowStatus
+
+FRESH_S = 0.4  # for so long a list is used again
+MAX_KEPT = 200
+KEPT_S = 7 * 24 * 3600
+ORPHANED_S = 3600  # after which files without a record are not about to be queued
+MAX_RETRY_AFTER_S = 600
+FIRST_GUESS_S = 60  # a job's duration
+UNFINISHED: tuple[JobState, ...] = ("queued", "running")
+LEARNING_ERROR = "LearningError"  # by its name an error crosses the database
+
+_STATES: dict[str, JobState] = {
+    "DELAYED": "queued",
+    "ENQUEUED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "succeeded",
+    "CANCELLED": "cancelled",
+}
+_REASONS = {
+    "ERROR": "Something went wrong; the server's log says what.",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The worker ended each time it was tried.",
+}
+
+
+class Jobs:
+    """All jobs of a data folder. Every call may touch the disk or a database: never on the loop.
+
+    Parameters
+    ----------
+    settings
+        Where they are, and how many may be under way.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._folder = jobs_folder(settings.data_dir)
+        self._database = Database(settings)
+        self._submitting = threading.Lock()
+        self._listing = threading.Lock()
+        self._listed: list[JobInfo] = []
+        self._digests: dict[str, str] = {}
+        self._fresh_until = 0.0
+
+    def files(self, id_: str) -> JobFiles:
+        """The files of a job."""
+        return JobFiles(self._folder / id_)
+
+    def all(self) -> list[JobInfo]:
+        """All jobs on record, newest first.
+
+        Raises
+        ------
+        ApiError
+            503, the database does not answer.
+        """
+        with self._listing:
+            if monotonic() >= self._fresh_until:
+                records = self._database.ask(
+                    lambda client: client.list_workflows(
+                        name=WORKFLOW, sort_desc=True, limit=2 * MAX_KEPT
+                    )
+                )
+                self._digests = {r.workflow_id: _order(r).digest for r in records}
+                self._listed = [self._describe(record) for record in records]
+                self._fresh_until = monotonic() + FRESH_S
+            return self._listed
+
+    def find(self, id_: str) -> JobInfo:
+        """One job.
+
+        Raises
+        ------
+        ApiError
+            404, there is none; 503, the database does not answer.
+        """
+        for _ in range(2):
+            for job in self.all():
+                if job.id == id_:
+                    return job
+            self._stale()  # another process may just have queued it
+        raise ApiError(404, "unknown_job", "There is no job of this id.")
+
+    def submit(
+        self, order: Order, picture: bytes, photo: bytes | None = None, id_: str | None = None
+    ) -> JobInfo:
+        """Queue a job, or find the one that was queued under the same id before.
+
+        Parameters
+        ----------
+        picture
+            Of the style, as the worker is to see it.
+        photo
+            What previews show; none, a sample.
+
+        Raises
+        ------
+        ApiError
+            429, the queue is full; 422, the id belongs to another order; 503, no database.
+        OSError
+            The files cannot be stored; nothing is queued.
+        """
+        id_ = id_ or job_id(None)
+        with self._submitting:
+            self._stale()
+            jobs = self.all()
+            for job in jobs:
+                if job.id == id_:
+                    self._check_same(order, id_)
+                    return job
+                if order.kind == "retune" and job.learns == order.style and not job.finished:
+                    return job
+            self._check_room(jobs)
+            files = self.files(id_)
+            files.create(picture, photo)
+            try:
+                self._database.ask(lambda client: self._enqueue(client, id_, order))
+            except BaseException:
+                files.remove()
+                raise
+            self._stale()
+            return self.find(id_)
+
+    def cancel(self, id_: str) -> JobInfo:
+        """Cancel a job; one that has ended stays as it is.
+
+        Raises
+        ------
+        ApiError
+            404, there is none; 503, the database does not answer.
+        """
+        job = self.find(id_)
+        if not job.finished:
+            self._database.ask(lambda client: client.cancel_workflow(id_))
+            self.files(id_).ask_to_stop()  # or the worker would hear of it seconds later
+            if job.state == "queued":
+                self.files(id_).clear()  # no worker will
+            self._stale()
+        return self.find(id_)
+
+    def prune(self) -> None:
+        """Drop records of jobs that ended long ago, and files that no record names.
+
+        Raises
+        ------
+        ApiError
+            503, the database does not answer.
+        """
+        before = (datetime.now(UTC) - timedelta(seconds=KEPT_S)).isoformat(timespec="seconds")
+        self._stale()
+        ended = [job for job in self.all() if job.finished]
+        gone = [job.id for i, job in enumerate(ended) if i >= MAX_KEPT or job.created < before]
+        if gone:
+            self._database.ask(lambda client: client.delete_workflows(gone))
+        self._stale()
+        known = {job.id: job for job in self.all()}
+        if not self._folder.is_dir():
+            return
+        for folder in self._folder.iterdir():
+            files = JobFiles(folder)
+            if len(folder.name) != 24 or not folder.is_dir():  # no job's
+                continue
+            if folder.name not in known:
+                if time() - folder.stat().st_mtime > ORPHANED_S:
+                    files.remove()
+            elif known[folder.name].finished:
+                files.clear()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def _enqueue(self, client: "DBOSClient", id_: str, order: Order) -> None:
+        client.enqueue(
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": id_,
+                "app_version": APPLICATION_VERSION,
+            },
+            asdict(order),
+        )
+
+    def _check_same(self, order: Order, id_: str) -> None:
+        if self._digests.get(id_) != order.digest:
+            raise ApiError(
+                422, "idempotency_key_reused", "The Idempotency-Key belongs to another request."
+            )
+
+    def _check_room(self, jobs: list[JobInfo]) -> None:
+        unfinished = [job for job in jobs if not job.finished]
+        if len(unfinished) < self.settings.max_jobs:
+            return
+        waits = [job.eta_s for job in unfinished if job.eta_s is not None]
+        seconds = min(waits) if waits else FIRST_GUESS_S
+        raise ApiError(
+            429,
+            "too_many_jobs",
+            f"{len(unfinished)} styles are being learned or wait for it; no more are taken.",
+            retry_after_s=max(1, min(MAX_RETRY_AFTER_S, round(seconds) + 1)),
+        )
+
+    def _stale(self) -> None:
+        self._fresh_until = 0.0
+
+    def _describe(self, record: "WorkflowStatus") -> JobInfo:
+        order, state = _order(record), _STATES.get(record.status, "failed")
+        files = self.files(record.workflow_id)
+        progress = files.last_progress() or {}
+        reason = None
+        if state == "failed":
+            reason = _REASONS.get(record.status, _REASONS["ERROR"])
+            if getattr(record.error, "name", "") == LEARNING_ERROR:
+                reason = str(getattr(record.error, "message", reason))
+        running = state in UNFINISHED
+        return JobInfo(
+            id=record.workflow_id,
+            kind=order.kind,
+            title=order.title,
+            state=state,
+            created=order.created,
+            learns=order.style,
+            style=order.style if state == "succeeded" else None,
+            step=progress.get("step"),
+            steps=progress.get("steps"),
+            losses=progress.get("losses"),
+            eta_s=progress.get("eta_s") if running else None,
+            reason=reason,
+            preview=f"/v1/jobs/{record.workflow_id}/preview"
+            if running and files.preview.exists()
+            else None,
+        )
+
+
+def _order(record: "WorkflowStatus") -> Order:
+    arguments: Any = record.input
+    return Order(**arguments["args"][0])

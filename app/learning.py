@@ -1,0 +1,249 @@
+"""Learning a style: the training side of a job, in pieces of a few seconds.
+
+Each piece ends with a checkpoint, so whatever happens, no more than a piece is lost. `app.worker`
+makes durable steps of them.
+"""
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from shutil import rmtree
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from app.database import jobs_folder
+from app.jobfiles import JobFiles
+from app.orders import Order
+from app.precedence import Deference
+from app.settings import Settings
+from model.encoder import find_encoder, load_encoder
+from model.files import write_atomically
+from model.finetune import FinetuneRecipe, Finetuning
+from model.images import encode_picture, load_picture
+from model.perception import LossNetwork
+from model.previews import QUALITY, render_preview, sample_square
+from model.stylepicture import UnfitPictureError
+from model.styles import Style, StyleError, StyleLibrary, UnknownStyleError
+from model.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
+from model.training import Progress
+from model.weights import Weights, load_weights
+
+PIECE_S = 3.0
+PREVIEW_EVERY_S = 6.0
+PREVIEW_SIDE = 256  # px
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("pastiche.worker")
+
+
+class LearningError(Exception):
+    """A style cannot be learned; the text is one line and safe to show."""
+
+
+class Learner:
+    """Has styles learned, one at a time.
+
+    Parameters
+    ----------
+    settings
+        Where network, styles and jobs are, and the device.
+    stopping
+        Whether the process is to end: a piece then ends early.
+    """
+
+    def __init__(self, settings: Settings, stopping: Callable[[], bool]) -> None:
+        self.settings = settings
+        self._stopping = stopping
+        self._deference = Deference(jobs_folder(settings.data_dir))
+        self._session: _Session | None = None
+
+    def train(self, job: str, order: Order) -> bool:
+        """Train for a few seconds, from the last checkpoint on; True when there is no more to do.
+
+        Raises
+        ------
+        LearningError
+            The style cannot be learned.
+        """
+        return self._explain(self._train, job, order)
+
+    def publish(self, job: str, order: Order) -> str:
+        """Store the style with its preview and the copy of its picture; its id.
+
+        Raises
+        ------
+        LearningError
+            It cannot be stored; nothing else is harmed.
+        """
+        return self._explain(self._publish, job, order)
+
+    def close(self) -> None:
+        """Let go of the job, and of its memory."""
+        self._session = None
+
+    def _train(self, job: str, order: Order) -> bool:
+        session = self._open(job, order)
+        begun, until = session.finetuning.step, time.monotonic() + PIECE_S
+
+        def should_stop() -> bool:
+            if self._unwanted(session):
+                return True
+            over = time.monotonic() >= until or self._deference.needed()
+            return over and session.finetuning.step > begun  # every piece gets somewhere
+
+        self._deference.give_way(lambda: self._unwanted(session))
+        if self._unwanted(session):
+            return False
+        finished = session.finetuning.advance(should_stop, session.report)
+        if not finished and not self._unwanted(session):
+            session.show()
+        return finished
+
+    def _unwanted(self, session: "_Session") -> bool:
+        return self._stopping() or session.files.asked_to_stop
+
+    def _publish(self, job: str, order: Order) -> str:
+        session = self._open(job, order)
+        style = session.style()
+        library = session.library
+        library.refresh()
+        if order.kind == "retune":
+            style = _renew(library, style)
+        preview = render_preview(session.stylizer, style.code)
+        if not session.files.asked_to_stop:
+            library.add(style, preview, session.files.picture.read_bytes())
+        return style.id
+
+    def _open(self, job: str, order: Order) -> "_Session":
+        if self._session is None or self._session.job != job:
+            self._session = None  # its memory is free before the next one's is taken
+            self._session = _Session(self.settings, job, order)
+        return self._session
+
+    def _explain(self, call: Callable[[str, Order], T], job: str, order: Order) -> T:
+        """Turn what may go wrong into words for the user; the log has the rest."""
+        try:
+            return call(job, order)
+        except (UnfitPictureError, StyleError) as error:
+            reason = " ".join(str(error).split())
+            raise LearningError(reason[:1].upper() + reason[1:].rstrip(".") + ".") from error
+        except Exception as error:
+            if JobFiles(jobs_folder(self.settings.data_dir) / job).asked_to_stop:
+                raise LearningError("It is cancelled.") from error  # and its files are gone
+            _logger.exception("a style cannot be learned", extra={"job": job})
+            raise LearningError(_reason(error)) from error
+
+
+class _Session:
+    """One job in progress: everything opened, the training where its checkpoint has it."""
+
+    def __init__(self, settings: Settings, job: str, order: Order) -> None:
+        self.job = job
+        self.order = order
+        self.files = JobFiles(jobs_folder(settings.data_dir) / job)
+        self.files.repair()
+        weights = load_weights(settings.weights_dir / NETWORK_FILE)
+        device = choose_device(settings.device)
+        # A copy of its own: training and rendering each move and lay out the weights as they like.
+        self.stylizer = Stylizer.load(settings.weights_dir, str(device))
+        self.library = StyleLibrary(
+            settings.weights_dir / "styles", weights.fingerprint, settings.data_dir / "styles"
+        )
+        self.recipe = FinetuneRecipe(**order.recipe)
+        encoder = load_encoder(find_encoder(settings.weights_dir))
+        try:
+            self.finetuning = self._finetuning(weights, encoder, str(device))
+        except UnfitPictureError:
+            raise
+        except ValueError as error:  # a checkpoint that is damaged, or of another version
+            _logger.warning("training starts anew", extra={"job": job, "reason": str(error)})
+            rmtree(self.files.training)
+            self.finetuning = self._finetuning(weights, encoder, str(device))
+        last = self.files.last_progress()
+        self._reported = 0 if last is None else int(last["step"])
+        self._shown_at = time.monotonic() - PREVIEW_EVERY_S / 2
+
+    def _finetuning(self, weights: Weights, encoder: LossNetwork, device: str) -> Finetuning:
+        return Finetuning(
+            load_picture(self.files.picture).rgb,
+            weights,
+            self._rows(weights.original),
+            encoder,
+            self.recipe,
+            self.files.training,
+            device=device,
+        )
+
+    def _rows(self, original: Tensor) -> Tensor:
+        """(S, P): built-in rows alone, which stay the same if the job is taken up again."""
+        rows = [style.code for style in self.library if style.kind == "built-in"]
+        return torch.stack(rows or [original])
+
+    def report(self, progress: Progress) -> None:
+        """Add an event, unless the step has one from before a restart."""
+        if progress.step > self._reported:
+            self._reported = progress.step
+            data = {
+                "step": progress.step,
+                "steps": progress.steps,
+                "losses": {name: float(f"{v:.6g}") for name, v in progress.losses.items()},
+                "eta_s": round(progress.eta_s, 1),
+            }
+            self.files.append("progress", data)
+
+    def show(self) -> None:
+        """Render the preview of the style so far, every few seconds."""
+        if time.monotonic() - self._shown_at < PREVIEW_EVERY_S:
+            return
+        photo = (
+            load_picture(self.files.photo).resized(PREVIEW_SIDE).rgb
+            if self.files.photo.exists()
+            else sample_square(PREVIEW_SIDE)
+        )
+        pastiche = self.stylizer.stylize_image(photo, Look(self.finetuning.row))
+        write_atomically(self.files.preview, encode_picture(pastiche, "webp", QUALITY))
+        address = f"/v1/jobs/{self.job}/preview?step={self.finetuning.step}"
+        self.files.append("preview", {"preview": address})
+        self._shown_at = time.monotonic()
+
+    def style(self) -> Style:
+        """What has been learned."""
+        training: dict[str, Any] = {
+            "recipe": self.recipe.to_dict(),
+            "steps": self.finetuning.step,
+        }
+        return Style(
+            self.order.style,
+            self.order.title,
+            self.finetuning.row,
+            self.stylizer.fingerprint,
+            kind="custom",
+            created=self.order.created,
+            training=training,
+        )
+
+
+def _renew(library: StyleLibrary, style: Style) -> Style:
+    """The style as it was, but with its row for the network of today."""
+    try:
+        old = library.find(style.id)
+    except UnknownStyleError:  # it is not to come back
+        raise StyleError("the style was deleted meanwhile") from None
+    return replace(old, code=style.code, network=style.network, training=style.training)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The server's disk is full."
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "The server's data folder cannot be written to."
+    if isinstance(error, FloatingPointError):
+        return "The training did not stay finite."
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return "The server's memory did not suffice."
+    return "Something went wrong; the server's log says what."

@@ -1,0 +1,65 @@
+"""What a job is to do: plain values, its record in the database."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from model.styles import Style
+
+RECIPE = ("stroke_size", "style_weight", "steps")  # what users choose of it
+
+
+@dataclass(frozen=True)
+class Order:
+    """A style to be learned.
+
+    Parameters
+    ----------
+    kind
+        ``new``, or ``retune``: learn a style anew for another network.
+    style
+        Id of the style that is to come of it.
+    title
+        Of the style.
+    recipe
+        Options of `model.finetune.FinetuneRecipe`.
+    digest
+        Of all that was asked for, to tell a second try from another order.
+    created
+        ISO 8601, UTC.
+    """
+
+    kind: Literal["new", "retune"]
+    style: str
+    title: str
+    recipe: dict[str, Any]
+    digest: str = ""
+    created: str = ""
+
+
+def retune_order(style: Style) -> Order:
+    """Learn a style as it was learned first, with its own options."""
+    learned = style.training.get("recipe", {})
+    recipe = {name: learned[name] for name in RECIPE if name in learned}
+    return Order("retune", style.id, style.title, recipe, created=now())
+
+
+def now() -> str:
+    """ISO 8601, UTC, as styles and jobs have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def job_id(key: str | None) -> str:
+    """The id of a new job, 24 hex digits; the same for the same idempotency key."""
+    if key is None:
+        return secrets.token_hex(12)
+    return hashlib.sha256(b"job " + key.encode()).hexdigest()[:24]
+
+
+def style_id(title: str, job: str) -> str:
+    """The id of a job's style: readable, and the job's own."""
+    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-")
+    return f"{words or 'style'}-{job[:6]}"

@@ -1,0 +1,131 @@
+"""``POST /v1/styles`` and retunes: styles to be learned, as jobs."""
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
+
+from app.engine import DrainingError, EngineState
+from app.errors import problem_responses
+from app.orders import Order, job_id, now, retune_order, style_id
+from app.paintings import prepare_painting, prepare_photo
+from app.routes.styles import StyleIdInPath
+from app.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
+from app.security import KeyRequired
+from app.services import InjectedServices, Services
+from app.stylizing import give_up_in_time
+from app.uploads import check_form, measure_upload, read_upload
+from model.styles import clean_title
+
+MAX_FIELDS = 16
+MAX_FORM_TITLE = 1000  # before it is cleaned; more is no title
+
+router = APIRouter(prefix="/v1/styles", tags=["styles"])
+
+_accepted: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job.",
+        "headers": {
+            "Location": {"description": "Of the job.", "schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    summary="Learn a new style",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses={**_accepted, **problem_responses(403, 413, 415, 429, 503, 507)},
+    dependencies=[Depends(check_form), KeyRequired],
+    form_limits={"max_fields": MAX_FIELDS, "max_files": 3, "max_part_size": 65_536},
+)
+async def learn_style(
+    request: Request,
+    response: Response,
+    services: InjectedServices,
+    image: Annotated[UploadFile, File(description="The style picture: JPEG, PNG, WebP or GIF.")],
+    title: Annotated[str, Form(max_length=MAX_FORM_TITLE, description="Of the style.")],
+    stroke_size: Annotated[
+        StrokeSize,
+        Form(description="Shorter side in px at which the picture is measured: larger strokes."),
+    ] = 384,
+    style_weight: Annotated[
+        StyleWeight, Form(description="Factor on the style against the content.")
+    ] = 1.0,
+    steps: Annotated[
+        TrainingSteps, Form(description="At most; it ends once nothing more is gained.")
+    ] = 150,
+    photo: Annotated[
+        UploadFile | Absent,
+        File(description="A photo that previews show; kept, small, until the job has ended."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="One job comes of all tries with it."),
+    ] = None,
+) -> JobInfo:
+    """Queue a job that learns a style from a picture."""
+    if services.engine.state is EngineState.DRAINING:
+        raise DrainingError(retry_after_s=10)
+    recipe = {"stroke_size": stroke_size, "style_weight": style_weight, "steps": steps}
+    work = _submit(services, image, clean_title(title), recipe, photo, job_id(idempotency_key))
+    job = await give_up_in_time(request, work, services.settings.deadline_s)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+@router.post(
+    "/{id}/retune",
+    summary="Learn a style anew for this network",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses={**_accepted, **problem_responses(403, 404, 409, 429, 503, 507)},
+    dependencies=[KeyRequired],
+)
+async def retune_style(
+    id: StyleIdInPath, response: Response, services: InjectedServices
+) -> JobInfo:
+    """Queue a job for a custom style that was learned for another network; it keeps its id."""
+    if services.engine.state is EngineState.DRAINING:
+        raise DrainingError(retry_after_s=10)
+    style, picture = await services.disk.run(services.styles.source, id)
+    job = await services.desk.run(services.jobs.submit, retune_order(style), picture)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+async def _submit(
+    services: Services,
+    image: UploadFile,
+    title: str,
+    recipe: dict[str, Any],
+    photo: UploadFile | None,
+    id_: str,
+) -> JobInfo:
+    max_bytes, limits = services.settings.max_upload_bytes, services.settings.picture_limits
+    for upload in (image, photo):
+        if upload is not None:
+            await services.headers.run(measure_upload, upload, max_bytes, limits)
+    painting = await services.codec.run(prepare_painting, image, max_bytes, limits)
+    shown = None
+    if photo is not None:
+        shown = await services.codec.run(prepare_photo, photo, max_bytes, limits)
+    digest = await services.codec.run(_digest, title, recipe, image, photo, max_bytes)
+    order = Order("new", style_id(title, id_), title, recipe, digest, now())
+    return await services.desk.run(services.jobs.submit, order, painting, shown, id_)
+
+
+def _digest(
+    title: str,
+    recipe: dict[str, Any],
+    image: UploadFile,
+    photo: UploadFile | None,
+    max_bytes: int,
+) -> str:
+    digest = hashlib.sha256(f"{title}\n{sorted(recipe.items())}\n".encode())
+    for upload in (image, photo):
+        data = b"" if upload is None else read_upload(upload.file, max_bytes)
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""Previews of styles: the network's own rendering of one sample photo."""
+
+from functools import cache
+
+from PIL import Image
+from torch import Tensor
+
+from model.assets import asset_folder
+from model.images import encode_picture, load_picture
+from model.stylizer import Look, Stylizer
+
+SAMPLE = "astronaut.jpg"
+RENDER_SIDE = 512  # px: strokes come out at the size that people will see
+PREVIEW_SIDE = 256  # px
+QUALITY = 82
+
+
+@cache
+def sample_square(side: int) -> Image.Image:
+    """The middle of the sample photo, (side, side) px; not to be changed.
+
+    Raises
+    ------
+    OSError
+        The installation has no samples.
+    """
+    photo = load_picture(asset_folder("static") / "samples" / SAMPLE).rgb
+    shorter = min(photo.size)
+    left, top = (photo.width - shorter) // 2, (photo.height - shorter) // 2
+    box = (left, top, left + shorter, top + shorter)
+    return photo.resize((side, side), Image.Resampling.LANCZOS, box=box)
+
+
+def encode_preview(pastiche: Image.Image) -> bytes:
+    """A rendered square as a preview, WebP."""
+    small = pastiche.resize((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
+    return encode_picture(small, "webp", QUALITY)
+
+
+def render_preview(stylizer: Stylizer, code: Tensor) -> bytes:
+    """The preview of a style code (P,), as built-in styles have theirs."""
+    return encode_preview(stylizer.stylize_image(sample_square(RENDER_SIDE), Look(code)))

@@ -1,0 +1,29 @@
+"""The copy of its picture that a learned style keeps, to be learned anew for a later network."""
+
+from typing import Final
+
+from PIL import Image
+
+from model.images import Picture, encode_picture
+
+MAX_SIDE: Final = 1024  # px
+WIDEST_ASPECT: Final = 3  # training sees no more of a strip
+QUALITY: Final = 92
+
+
+def pack_source(picture: Picture) -> bytes:
+    """The copy, WebP: the middle of a strip, no side above 1,024 px."""
+    return encode_picture(crop_source(picture.rgb), "webp", QUALITY)
+
+
+def crop_source(picture: Image.Image) -> Image.Image:
+    """What the copy shows, before it is encoded."""
+    longest = min(max(picture.size), WIDEST_ASPECT * min(picture.size))
+    width, height = (min(side, longest) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    scale = min(1.0, MAX_SIDE / longest)
+    return picture.resize(
+        (max(1, round(width * scale)), max(1, round(height * scale))),
+        Image.Resampling.LANCZOS,
+        box=(left, top, left + width, top + height),
+    )

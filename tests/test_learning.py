@@ -1,0 +1,247 @@
+"""The training side of a job: pieces, previews, publishing, and what may go wrong."""
+
+import errno
+import hashlib
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from learning_helpers import painting_bytes
+from PIL import Image
+from service_helpers import make_settings, open_picture, photo_bytes
+
+from app import learning, paintings
+from app.database import jobs_folder
+from app.jobfiles import JobFiles
+from app.learning import Learner, LearningError
+from app.locks import FileLock
+from app.orders import Order, job_id
+from app.precedence import Deference, PicturesUnderWay
+from app.settings import Settings
+from model import stylepicture
+from model.styles import Style, StyleLibrary, load_style, pack_style
+
+RECIPE = {"stroke_size": 64, "steps": 15, "batch_size": 1, "crop_size": 32}
+ORDER = Order("new", "waves", "Waves", RECIPE, created="2026-01-02T03:04:05+00:00")
+
+
+@pytest.fixture
+def settings(learning_weights_folder: Path, tmp_path: Path) -> Settings:
+    return make_settings(learning_weights_folder, tmp_path / "data")
+
+
+@pytest.fixture(autouse=True)
+def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "PIECE_S", 0.0)  # one group of steps
+    monkeypatch.setattr(learning, "PREVIEW_EVERY_S", 0.0)
+
+
+def prepare(settings: Settings, picture: bytes | None = None, photo: bytes | None = None) -> str:
+    """A job's files; its id."""
+    job = job_id(None)
+    files = JobFiles(jobs_folder(settings.data_dir) / job)
+    files.create(painting_bytes() if picture is None else picture, photo)
+    return job
+
+
+def learner(settings: Settings) -> Learner:
+    return Learner(settings, lambda: False)
+
+
+def learn(
+    settings: Settings, job: str, order: Order = ORDER, between: Callable[[], Any] | None = None
+) -> Style:
+    """Learn to the end; where asked for, every piece by a learner of its own, as after kills."""
+    current, pieces = learner(settings), 1
+    while not current.train(job, order):
+        pieces += 1
+        if between is not None:
+            between()
+            current = learner(settings)
+    assert pieces > 2
+    return load_style(settings.data_dir / "styles" / f"{current.publish(job, order)}.safetensors")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_a_style_is_learned_and_nothing_else_changes(settings: Settings) -> None:
+    weights = digests(settings.weights_dir)
+    earlier = load_style(settings.weights_dir / "styles" / "birch.safetensors")
+    folder = settings.data_dir / "styles"
+    StyleLibrary(settings.weights_dir / "styles", earlier.network, folder).add(
+        replace(earlier, id="earlier"), b"preview"
+    )
+    customs = digests(folder)
+
+    job = prepare(settings, photo=photo_bytes(300, 200))
+    style = learn(settings, job)
+    assert digests(settings.weights_dir) == weights
+    assert digests(folder).items() >= customs.items()
+    assert (style.id, style.title, style.kind) == ("waves", "Waves", "custom")
+    assert style.created == ORDER.created
+    assert style.training["recipe"]["steps"] == 15
+    assert open_picture((folder / "waves.webp").read_bytes()).size == (256, 256)
+    assert (folder / "sources" / "waves.webp").read_bytes() == painting_bytes()
+
+    files = JobFiles(jobs_folder(settings.data_dir) / job)
+    events = files.reader().read()
+    steps = [event.data["step"] for event in events if event.name == "progress"]
+    assert steps == [5, 10, 15]
+    assert [event.name for event in events].count("preview") == 1, "the last one alone"
+    assert events[0].data["losses"].keys() == {"total", "content", "style"}
+    assert open_picture(files.preview.read_bytes()).size == (256, 171)
+    assert files.last_progress() == events[-1].data
+    later = files.reader(after=3).read()
+    assert later == [event for event in events if event.id > 3]
+
+
+def test_taken_up_again_after_every_piece_the_row_is_the_same(settings: Settings) -> None:
+    first = learn(settings, prepare(settings))
+    job = prepare(settings)
+    events = JobFiles(jobs_folder(settings.data_dir) / job).folder / "events.jsonl"
+
+    def cut_off() -> None:
+        with events.open("ab") as file:
+            file.write(b'{"event": "progr')  # a kill in the middle of a line
+
+    second = learn(settings, job, between=cut_off)
+    assert torch.allclose(first.code, second.code, atol=1e-6)
+    assert events.read_text().count("progr") == events.read_text().count('"progress"') == 3
+
+
+def test_a_damaged_checkpoint_costs_the_progress_alone(settings: Settings) -> None:
+    job = prepare(settings)
+    assert not learner(settings).train(job, ORDER)
+    for path in (jobs_folder(settings.data_dir) / job / "training").glob("*.safetensors"):
+        path.write_bytes(b"damaged")
+    learn(settings, job)
+
+
+def picture(size: tuple[int, int], color: Any = None, mode: str = "RGB") -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, size, color or 0).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (picture((60, 200)), "60 x 200 pixels"),
+        (picture((200, 200), (10, 200, 30)), "one colour"),
+        (picture((200, 200), 0, "LA"), "one colour"),
+    ],
+)
+def test_pictures_without_a_style(settings: Settings, data: bytes, reason: str) -> None:
+    with pytest.raises(LearningError, match=reason):
+        learner(settings).train(prepare(settings, data), ORDER)
+
+
+def test_the_service_refuses_by_the_same_limits() -> None:
+    assert paintings.SMALLEST_SIDE == stylepicture.SMALLEST_SIDE
+    assert pytest.approx(stylepicture.LEAST_SPREAD * 255) == paintings.LEAST_SPREAD
+
+
+def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = prepare(settings)
+    current = learner(settings)
+    while not current.train(job, ORDER):
+        pass
+    for code, reason in ((errno.ENOSPC, "disk is full"), (errno.EROFS, "cannot be written")):
+
+        def refuse(path: Path, _: bytes, code: int = code) -> None:
+            raise OSError(code, "no", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr("model.styles.write_atomically", refuse)
+            with pytest.raises(LearningError, match=reason) as caught:
+                current.publish(job, ORDER)
+        assert "/" not in str(caught.value)
+        assert not list((settings.data_dir / "styles").rglob("*.safetensors"))
+    assert current.publish(job, ORDER) == "waves", "space back, service back"
+
+
+def test_what_is_unforeseen_is_logged_and_not_told(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = prepare(settings)
+    JobFiles(jobs_folder(settings.data_dir) / job).picture.unlink()
+    with pytest.raises(LearningError, match="log says what"):
+        learner(settings).train(job, ORDER)
+    assert "cannot be learned" in caplog.text
+
+
+def test_a_retune_keeps_the_style_and_renews_its_row(settings: Settings) -> None:
+    style = learn(settings, prepare(settings))
+    folder = settings.data_dir / "styles"
+    old = replace(style, network="0" * 16, title="Older", artist="Somebody")
+    (folder / "waves.safetensors").write_bytes(pack_style(old))
+    order = replace(ORDER, kind="retune", title="ignored", created="")
+    renewed = learn(settings, prepare(settings), order)
+    assert renewed.code.equal(style.code)
+    assert renewed.network == style.network
+    assert (renewed.title, renewed.artist, renewed.created) == ("Older", "Somebody", style.created)
+
+    (folder / "waves.safetensors").unlink()
+    job = prepare(settings)
+    current = learner(settings)
+    while not current.train(job, order):
+        pass
+    with pytest.raises(LearningError, match="deleted meanwhile"):
+        current.publish(job, order)
+    assert not (folder / "waves.safetensors").exists()
+
+
+def test_a_cancelled_job_publishes_nothing(settings: Settings) -> None:
+    job = prepare(settings)
+    current = learner(settings)
+    current.train(job, ORDER)
+    JobFiles(jobs_folder(settings.data_dir) / job).ask_to_stop()
+    assert not current.train(job, ORDER)
+    current.publish(job, ORDER)
+    assert not list((settings.data_dir / "styles").rglob("*.safetensors"))
+
+
+def test_pictures_go_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = jobs_folder(settings.data_dir)
+    service, worker = PicturesUnderWay(jobs), Deference(jobs)
+    assert not worker.needed()
+    service.count(1)
+    service.count(2)
+    assert worker.needed()
+    monkeypatch.setattr("app.precedence.PATIENCE_S", 0.2)
+    worker.give_way(lambda: False)  # not for ever
+    service.count(1)
+    assert worker.needed()
+    service.count(0)
+    assert not worker.needed()
+    service.count(1)
+    service.close()  # as the end of its process would
+    assert not worker.needed()
+
+
+def test_a_lock_is_one_holder_s(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "a" / "lock") as first, FileLock(tmp_path / "a" / "lock") as second:
+        assert first.acquire()
+        assert not second.acquire()
+        assert not second.acquire(shared=True)
+        first.release()
+        assert second.acquire(shared=True)
+        assert first.acquire(shared=True)
+
+
+def test_a_folder_that_cannot_be_locked_in_keeps_no_pictures_waiting(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("in the way")
+    service = PicturesUnderWay(tmp_path / "jobs")
+    service.count(1)
+    service.count(0)
+    service.close()
+    assert not Deference(tmp_path / "jobs").needed()
+    shutil.rmtree(tmp_path)
