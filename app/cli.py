@@ -6,11 +6,15 @@ from typing import Annotated
 
 import typer
 
+from app.commands.distill import distill
 from app.commands.evaluate import evaluate
+from app.commands.finetune import finetune
 from app.commands.serve import serve
-from app.commands.styles import styles
+from app.commands.study import app as study
+from app.commands.styles import app as styles
 from app.commands.stylize import stylize
 from app.commands.train import train
+from app.commands.worker import worker
 
 app = typer.Typer(
     name="pastiche",
@@ -20,8 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, stylize, styles, train, evaluate):
+for command in (serve, worker, stylize, finetune, train, distill, evaluate):
     app.command()(command)
+app.add_typer(styles, name="styles")
+app.add_typer(study, name="study")
 
 
 def show_version(wanted: bool) -> None:

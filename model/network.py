@@ -194,13 +194,13 @@ class StyleNetwork(nn.Module):
         for index, layer in enumerate(self.contract):
             x = F.relu(layer(x, *next(pairs)))  # ends at (N, 4C, H/4, W/4)
             if index and resampling != "strided":
-                x, place = F.max_pool2d_with_indices(x, 2)
+                x, place = F.max_pool2d_with_indices(x, [2, 2])
                 places.append(place)
         for first, second in zip(self.residual[::2], self.residual[1::2], strict=True):
             x = x + second(F.relu(first(x, *next(pairs))), *next(pairs))
         for layer in self.expand:  # ends at (N, C, H, W)
             if resampling == "unpooled":
-                x = F.max_unpool2d(x, places.pop(), 2)
+                x = F.max_unpool2d(x, places.pop(), [2, 2])
             else:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = F.relu(layer(x, *next(pairs)))

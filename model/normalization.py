@@ -1,4 +1,4 @@
-"""Conditional normalizations behind one interface: what the network can follow a convolution by.
+"""Conditional normalizations behind one interface: what can follow the network's convolutions.
 
 All but the last take a mean and a variance over some set of the features (N, C, H, W) and differ in
 that set alone; gamma and beta are one row per style (Dumoulin, Shlens, Kudlur 2017,
@@ -13,7 +13,7 @@ instance                   H, W                        no
 group                      C / G, H, W                 no
 layer                      C, H, W                     no
 batch                      N, H, W                     in training
-across, within             squares of the neighbours   no
+lrn-across, lrn-within     squares of the neighbours   no
 =========================  ==========================  ====================
 
 The network that ships uses instance normalization; the others are there to be compared with it
@@ -34,10 +34,10 @@ NormKind = Literal[
     "batch",
     "layer",
     "group",
-    "across",
-    "within",
-    "conditional-across",
-    "conditional-within",
+    "lrn-across",
+    "lrn-within",
+    "conditional-lrn-across",
+    "conditional-lrn-within",
 ]
 
 BATCH_MOMENTUM = 0.1  # of the running averages, PyTorch's own
@@ -234,7 +234,7 @@ def make_norm(kind: NormKind, num_features: int, eps: float, groups: int) -> Con
         return ConditionalLayerNorm(num_features, eps)
     if kind == "group":
         return ConditionalGroupNorm(num_features, eps, groups)
-    within, conditional = kind.endswith("within"), kind.startswith("conditional")
+    within, conditional = kind.endswith("lrn-within"), kind.startswith("conditional")
     return LocalResponseNorm(num_features, eps, within, conditional)
 
 

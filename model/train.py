@@ -78,7 +78,8 @@ class StyleRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metadata."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        values = asdict(self) | {"network": self.network.to_dict()}
+        return json.loads(json.dumps(values))  # type: ignore[no-any-return]
 
 
 def square_error(pictures: Tensor, photos: Tensor) -> Tensor:

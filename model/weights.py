@@ -60,7 +60,12 @@ def save_weights(
         Of the convolutions in the file: float16 halves it and is within a hundredth of a level of
         float32 in pictures.
     """
-    tensors = {f"network.{n}": v.to(dtype) for n, v in network.state_dict().items()}
+    parameters = {name for name, _ in network.named_parameters()}
+    tensors = {
+        # Running averages, which batch normalization alone has, keep their whole range.
+        f"network.{name}": value.to(dtype if name in parameters else torch.float32)
+        for name, value in network.state_dict().items()
+    }
     tensors["original"] = original.float()
     metadata = {
         "format": NETWORK_FORMAT,

@@ -157,6 +157,8 @@ def test_variants_of_all_parts_run_and_the_page_shows_them(
     assert "old" not in text
     for title in ("| layer |", "| max pooling, max unpooling |", "| stochastic |", "| 2 networks"):
         assert title in text
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
     for picture in re.findall(r"\]\(([^)]+)\)", text):
         with Image.open(tmp_path / picture) as image:
             assert image.format == "WEBP"
@@ -232,7 +234,12 @@ def test_summary_has_a_value_per_seed() -> None:
             id_: {"content": content + i, "style": 1.0, "photo_style": 2.0}
             for i, id_ in enumerate("ab")
         }
-        timed = {"seconds": 3, "batch_levels": 0.0, "batch_levels_inference": 0.0}
+        timed = {
+            "seconds": 3,
+            "processor_seconds": 5,
+            "batch_levels": 0.0,
+            "batch_levels_inference": 0.0,
+        }
         return {"losses-average": losses, **timed}
 
     found = summarize([figures(1.0), figures(2.0)])

@@ -1,0 +1,214 @@
+"""``pastiche study``: what the parts of the network are worth, measured on small ones."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.common import Device, WeightsDir, error_console, weights_folder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from model.perception import LossNetwork, Pooling
+
+app = typer.Typer(help="Studies: small networks, trained alike and compared.", no_args_is_help=True)
+
+RUNS_FILE = "study.json"
+STYLES = 4  # of the folder, unless --style names some
+
+
+@app.callback()
+def studies() -> None:
+    """Studies: small networks, trained alike and compared."""
+
+
+@app.command()
+def normalization(
+    photos: Annotated[Path, typer.Option(help="Folder of training photos.")],
+    validation: Annotated[Path, typer.Option(help="Folder of held-out photos.")],
+    styles: Annotated[Path, typer.Option(help="Folder of style pictures.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Figures and pictures; continued when there.")
+    ],
+    vgg: Annotated[
+        Path | None,
+        typer.Option(
+            help="VGG-19's weights, safetensors, torchvision's keys. Without them our own encoder "
+            "serves: quicker, but without the pooling kinds."
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Markdown page to write the results into; none by default.")
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="Photo of the contact sheets; one of our own by default.")
+    ] = None,
+    style: Annotated[
+        list[str] | None, typer.Option(help="Use this style of the folder; repeat it.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run this variant alone; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps a run.")] = 300,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
+    photo_size: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 96,
+    channels: Annotated[int, typer.Option(min=1, help="Width of the network.")] = 16,
+    residual_blocks: Annotated[int, typer.Option(min=0, help="Of the network.")] = 2,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 2e-3,
+    weights: WeightsDir = None,
+    device: Device = "auto",
+) -> None:
+    """Compare normalizations, resampling and pooling; interrupt and start again as you like."""
+    from app.commands.studypage import check_page, write_page
+    from model.assets import asset_folder
+    from model.data import find_photos
+    from model.files import write_atomically
+    from model.images import encode_picture, to_tensor
+    from model.study import Material, Study, StudySettings, list_runs, list_variants
+    from model.stylizer import choose_device
+    from model.train import load_style_pictures
+
+    if photo_size % 4:
+        raise typer.BadParameter(f"{photo_size} px is no multiple of 4")
+    if page is not None:
+        check_page(page)
+    settings = StudySettings(
+        steps=steps,
+        seeds=seeds,
+        batch_size=batch_size,
+        photo_size=photo_size,
+        channels=channels,
+        residual_blocks=residual_blocks,
+        learning_rate=learning_rate,
+    )
+    known = {entry["id"]: entry["path"] for entry in load_style_pictures(styles)}
+    chosen = style or list(known)[:STYLES]
+    if missing := sorted(set(chosen) - known.keys()):
+        raise typer.BadParameter(f"no {', '.join(missing)} in {styles}")
+    shown = load_square(sample or asset_folder("static") / "samples" / "astronaut.jpg", 128)
+    training = find_photos(photos)
+    material = Material(
+        training,
+        find_photos(validation),
+        {id_: known[id_] for id_ in chosen},
+        to_tensor(shown),
+        LossNetworks(vgg, weights_folder(weights)),
+        str(choose_device(device)),
+    )
+    variants = list_variants(settings, chosen, with_pooling=vgg is not None)
+    if unknown := sorted(set(only or []) - {v.name for v in variants}):
+        raise typer.BadParameter(f"no variant {', '.join(unknown)}")
+    common = settings.to_dict() | {
+        "styles": chosen,
+        "photos": len(training),
+        "loss_network": "VGG-19" if vgg else "the encoder",
+    }
+    del common["seeds"]  # more of them may be asked for later
+    pictures = output / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    record = load_record(output / RUNS_FILE, common, material.device)
+    (pictures / "photo.png").write_bytes(encode_picture(shown, "png"))
+    study = Study(settings, material, ("average", "max") if vgg else ("average",))
+    wanted = [
+        (variant, seed)
+        for variant, seed in list_runs(settings, variants)
+        if not only or variant.name in only
+    ]
+    waiting = [run for run in wanted if f"{run[0].name}/{run[1]}" not in record["runs"]]
+    console, began = error_console(), time.monotonic()
+    for done, (variant, seed) in enumerate(waiting, 1):
+        figures, strip = study.run(variant, seed)
+        if strip is not None and seed == 0:
+            path = pictures / f"{variant.name}.png"
+            write_atomically(path, encode_picture(strip, "png"))
+        record["runs"][f"{variant.name}/{seed}"] = figures
+        write_atomically(output / RUNS_FILE, json.dumps(record).encode())
+        left = (time.monotonic() - began) / done * (len(waiting) - done) / 60
+        state = "failed" if "failed" in figures else f"{figures['seconds']:.0f} s"
+        console.print(
+            f"{done}/{len(waiting)} {variant.name}, seed {seed}: {state}; {left:.0f} min left",
+            markup=False,
+        )
+    if page is not None:
+        write_page(page, output, record)
+
+
+class LossNetworks:
+    """Loss networks by pooling, each loaded once.
+
+    Parameters
+    ----------
+    vgg
+        VGG-19's file; none, the encoder serves.
+    weights
+        Folder that may hold the encoder.
+    """
+
+    def __init__(self, vgg: Path | None, weights: Path) -> None:
+        self._vgg = vgg
+        self._weights = weights
+        self._loaded: dict[tuple[str, bool], LossNetwork] = {}
+
+    def __call__(self, pooling: "Pooling", global_content: bool) -> "LossNetwork":
+        """The network with a kind of pooling, its content layer averaged over positions or not."""
+        from model.encoder import find_encoder, load_encoder
+        from model.perception import load_vgg19
+        from model.train import StyleRecipe
+
+        key = (pooling, global_content)
+        if key not in self._loaded:
+            if self._vgg is None:
+                self._loaded[key] = load_encoder(find_encoder(self._weights))
+            else:
+                recipe = StyleRecipe()
+                deep = recipe.content_layer
+                self._loaded[key] = load_vgg19(
+                    self._vgg,
+                    {*recipe.style_layers, deep},
+                    pooling,
+                    averaged=(deep,) if global_content else (),
+                )
+        return self._loaded[key]
+
+
+def load_square(path: Path, side: int) -> "Image.Image":
+    """The centre square of a photo, ``side`` px to a side."""
+    from PIL import Image
+
+    from model.images import load_picture
+
+    photo = load_picture(path).rgb
+    short = min(photo.size)
+    left, top = (photo.width - short) // 2, (photo.height - short) // 2
+    box = (left, top, left + short, top + short)
+    return photo.resize((side, side), Image.Resampling.LANCZOS, box=box)
+
+
+def load_record(path: Path, common: dict[str, Any], device: str) -> dict[str, Any]:
+    """The runs that a folder has already, or a new record.
+
+    Raises
+    ------
+    ValueError
+        They were made with other options, or the file is damaged.
+    """
+    import torch
+
+    if not path.exists():
+        machine = f"{device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        return {"common": common, "machine": machine, "torch": torch.__version__, "runs": {}}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        same = record["common"] == common
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    if not same:
+        raise ValueError(
+            f"{path} was made with other options; choose another folder or give the same options"
+        )
+    return record

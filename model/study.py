@@ -1,0 +1,334 @@
+"""The normalization study: small networks that differ in one thing, trained alike and judged alike.
+
+A run is a variant and a seed. It gives plain figures and a strip of pictures; nothing else of it is
+kept.
+"""
+
+import copy
+import csv
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model.data import load_validation_batch
+from model.evaluation import Judge
+from model.finetune import choose_precision
+from model.images import to_image
+from model.losses import content_loss
+from model.network import NetworkConfig, StyleNetwork
+from model.normalization import NormKind
+from model.perception import LossNetwork, Pooling
+from model.train import StyleRecipe, StyleTask
+from model.training import CURVE_FILE, Loop, LoopConfig
+
+BASE = "instance"  # the recipe's own: every part compares with it
+KINDS: tuple[NormKind, ...] = get_args(NormKind)
+RESAMPLINGS = (BASE, "pooled", "unpooled")
+POOLINGS = (BASE, "max", "stochastic", "global")
+CURVE_POINTS = 25
+TIMED_PASSES = 5
+
+LossNetworks = Callable[[Pooling, bool], LossNetwork]
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What all runs have in common.
+
+    Parameters
+    ----------
+    steps, batch_size, photo_size, learning_rate
+        Of training; see `model.train.StyleRecipe`. The style pictures are measured at twice the
+        size of the photos.
+    channels, residual_blocks
+        Of the network.
+    groups
+        Of group normalization.
+    seeds
+        How many: 0, 1, ... Networks of one style are trained with the first alone.
+    judged
+        Held-out photos to judge by.
+    """
+
+    steps: int = 300
+    batch_size: int = 4
+    photo_size: int = 96
+    learning_rate: float = 2e-3
+    channels: int = 16
+    residual_blocks: int = 2
+    groups: int = 4
+    seeds: int = 3
+    judged: int = 12
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is different.
+
+    Parameters
+    ----------
+    name
+        Unique; also the name of its pictures' files.
+    network
+        The network.
+    pooling
+        Of the loss network that it is trained under.
+    global_content
+        Whether that one's content layer is averaged over all positions.
+    style
+        The only style of its network; none, all of them.
+    """
+
+    name: str
+    network: NetworkConfig
+    pooling: Pooling = "average"
+    global_content: bool = False
+    style: str | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the networks learn from and are shown by.
+
+    Parameters
+    ----------
+    photos, validation
+        Training photos and held-out ones.
+    styles
+        Path of each style's picture, by id.
+    sample
+        (3, H, W), the photo of the contact sheet.
+    loss_networks
+        A loss network by its pooling, and whether its content layer is averaged over all positions.
+    device
+        A torch device.
+    """
+
+    photos: Sequence[Path]
+    validation: Sequence[Path]
+    styles: Mapping[str, Path]
+    sample: Tensor
+    loss_networks: LossNetworks
+    device: str = "cpu"
+
+
+def list_variants(
+    settings: StudySettings, styles: Sequence[str], with_pooling: bool
+) -> list[Variant]:
+    """All variants of the study, `BASE` first; those of the loss network's pooling if possible."""
+    base = NetworkConfig(settings.channels, settings.residual_blocks, groups=settings.groups)
+    found = [Variant(kind, replace(base, norm=kind)) for kind in KINDS]
+    found += [
+        Variant("pooled", replace(base, resampling="pooled")),
+        Variant("unpooled", replace(base, resampling="unpooled")),
+    ]
+    if with_pooling:
+        found += [
+            Variant("max", base, pooling="max"),
+            Variant("stochastic", base, pooling="stochastic"),
+            Variant("global", base, global_content=True),
+        ]
+    return found + [Variant(f"single-{id_}", base, style=id_) for id_ in styles]
+
+
+def list_runs(settings: StudySettings, variants: Sequence[Variant]) -> list[tuple[Variant, int]]:
+    """Variants and seeds, seed by seed: what is there after a third of the time is of use."""
+    return [
+        (variant, seed)
+        for seed in range(settings.seeds)
+        for variant in variants
+        if seed == 0 or variant.style is None
+    ]
+
+
+class Study:
+    """Trains and judges single runs.
+
+    Parameters
+    ----------
+    settings
+        What all runs have in common.
+    material
+        What they learn from.
+    judge_poolings
+        The runs are judged under a loss network of each of these.
+    """
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        material: Material,
+        judge_poolings: Sequence[Pooling] = ("average",),
+    ) -> None:
+        self.settings = settings
+        self.material = material
+        self.recipe = StyleRecipe(
+            photo_size=settings.photo_size,
+            batch_size=settings.batch_size,
+            original_batch=0,
+            style_size=2 * settings.photo_size,
+        )
+        every = max(1, len(material.validation) // settings.judged)
+        photos = load_validation_batch(
+            material.validation[::every][: settings.judged], settings.photo_size
+        )
+        self.judges = {
+            pooling: Judge(
+                photos,
+                material.styles,
+                # Its own: that of training moves to the device.
+                copy.deepcopy(material.loss_networks(pooling, False)),
+                self.recipe,
+            )
+            for pooling in judge_poolings
+        }
+
+    def run(self, variant: Variant, seed: int) -> tuple[dict[str, Any], Image.Image | None]:
+        """Figures of a run, and its pictures of the sample, one per style; none if it failed.
+
+        Returns
+        -------
+        figures
+            Plain values. ``failed`` alone, with the reason, if the losses became infinite.
+        strip
+            The sample in every style of the network, side by side.
+        """
+        styles = dict(self.material.styles)
+        if variant.style is not None:
+            styles = {variant.style: styles[variant.style]}
+        loss_network = self.material.loss_networks(variant.pooling, variant.global_content).eval()
+        recipe = replace(self.recipe, network=variant.network, seed=seed)
+        device = self.material.device
+        task = StyleTask(recipe, styles, self.material.photos, [], loss_network, device)
+        # Drawing is what stochastic pooling does in training; styles were measured without it.
+        loss_network.train(variant.pooling == "stochastic")
+        torch.manual_seed(seed)  # of its draws; every other draw has a generator of its own
+        began = time.process_time()
+        try:
+            curve, seconds = self._train(task)
+        except FloatingPointError as error:
+            return {"failed": str(error)}, None
+        finally:
+            loss_network.eval()
+        processor_seconds = time.process_time() - began  # others' work does not count in it
+        network = task.module.network.requires_grad_(False).eval().cpu()
+        codes = task.module.codes.detach()[:-1].cpu()  # (S, P); `original` was not trained
+        own = dict(zip(styles, codes, strict=True))
+        figures: dict[str, Any] = {"curve": curve}
+        figures |= {"seconds": seconds, "processor_seconds": processor_seconds}
+        for pooling, judge in self.judges.items():
+            figures[f"losses-{pooling}"] = {
+                id_: judge_style(judge, network, code, id_) for id_, code in own.items()
+            }
+        numbers = sum(p.numel() for p in network.parameters()) + codes.numel()
+        figures["parameters"] = numbers
+        figures["stylize_s"] = time_styles(network, codes, self.material.sample)
+        photos = next(iter(self.judges.values())).photos[:4]
+        for mode in (True, False):
+            name = "batch_levels" if mode else "batch_levels_inference"
+            figures[name] = batch_dependence(network, codes, photos, training=mode)
+        return figures, render_strip(network, codes, self.material.sample)
+
+    def _train(self, task: StyleTask) -> tuple[list[list[float]], float]:
+        """Step, content and style loss along the way, and the seconds it took."""
+        steps = self.settings.steps
+        config = LoopConfig(
+            steps=steps,
+            learning_rate=self.settings.learning_rate,
+            ema_decay=0,  # an average of weights would not fit batch norm's running averages
+            precision=choose_precision(self.material.device),
+            compile=False,
+            device=self.material.device,
+            log_every=max(1, steps // CURVE_POINTS),
+            validate_every=0,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            loop = Loop(task, config, Path(folder), {})
+            loop.run()
+            with (Path(folder) / CURVE_FILE).open(newline="") as file:
+                curve = [
+                    [float(row[name]) for name in ("step", "content", "style")]
+                    for row in csv.DictReader(file)
+                ]
+        if not all(bool(p.isfinite().all()) for p in task.module.parameters()):
+            raise FloatingPointError("weights not finite")
+        return curve, loop.seconds
+
+
+@torch.inference_mode()
+def judge_style(judge: Judge, network: StyleNetwork, code: Tensor, id_: str) -> dict[str, float]:
+    """Content and style loss, and what the latter is for the photos themselves."""
+    pictures = network(judge.photos, code.expand(len(judge.photos), -1))
+    features, moments = judge.measure(pictures)
+    content = content_loss(features, judge.photo_content).mean().item()
+    style = judge.style_losses(moments, id_)[0].mean().item()
+    untouched = judge.style_losses(judge.photo_moments, id_)[0].mean().item()
+    return {"content": content, "style": style, "photo_style": untouched}
+
+
+@torch.inference_mode()
+def batch_dependence(network: StyleNetwork, codes: Tensor, photos: Tensor, training: bool) -> float:
+    """How far a photo's picture alone is from that in a batch: mean difference in levels of 255.
+
+    Parameters
+    ----------
+    network
+        Is left as it is.
+    codes
+        (S, P), taken in turn.
+    photos
+        (N, 3, H, W), stylized together and one by one.
+    training
+        Whether the network is in training mode.
+    """
+    network = copy.deepcopy(network).train(training)  # running averages move in training mode
+    rows = codes[torch.arange(len(photos)) % len(codes)]
+    together = network(photos, rows)
+    alone = [network(p[None], row[None]) for p, row in zip(photos, rows, strict=True)]
+    return float((together - torch.cat(alone)).abs().mean() * 255)
+
+
+@torch.inference_mode()
+def time_styles(network: StyleNetwork, codes: Tensor, sample: Tensor) -> float:
+    """Median seconds of a batch of the sample (3, H, W) in every style (S, P)."""
+    batch = sample.expand(len(codes), -1, -1, -1)
+    taken = []
+    for _ in range(TIMED_PASSES + 1):
+        began = time.perf_counter()
+        network(batch, codes)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken[1:])
+
+
+@torch.inference_mode()
+def render_strip(network: StyleNetwork, codes: Tensor, sample: Tensor) -> Image.Image:
+    """The sample (3, H, W) in every style (S, P), side by side."""
+    pictures = network(sample.expand(len(codes), -1, -1, -1), codes)
+    return to_image(torch.cat(list(pictures), dim=2))
+
+
+def summarize(
+    runs: Sequence[Mapping[str, Any]], pooling: Pooling = "average"
+) -> dict[str, list[float]]:
+    """Content and style loss, mean over the styles, and seconds: of each of a variant's runs."""
+    losses = [run[f"losses-{pooling}"].values() for run in runs]
+    found = {
+        name: [statistics.mean(f[name] for f in styles) for styles in losses]
+        for name in ("content", "style", "photo_style")
+    }
+    return found | {
+        name: [float(run[name]) for run in runs]
+        for name in ("seconds", "processor_seconds", "batch_levels", "batch_levels_inference")
+    }
