@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--vgg", type=Path, required=True, help="VGG-19, safetensors")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--output", "-o", type=Path, default=ROOT / "docs" / "quality")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=FinetuneRecipe().steps)
     parser.add_argument("--judged", type=int, default=20, help="held-out photos to judge by")
     parser.add_argument("--work", help="the work of the curve; the first one by default")
     arguments = parser.parse_args()

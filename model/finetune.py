@@ -60,10 +60,10 @@ class FinetuneRecipe:
 
     stroke_size: int = 384
     style_weight: float = 1.0
-    steps: int = 150
+    steps: int = 120
     seed: int = 0
     batch_size: int = 4
-    crop_size: int = 192
+    crop_size: int = 160
     leaves_share: float = 0.25
     learning_rate: float = 1e-2
 
