@@ -6,12 +6,8 @@ from PIL import ImageStat
 from app.errors import ApiError
 from app.uploads import decode_upload, read_upload
 from model.images import PictureLimits, encode_picture, read_picture
-from model.sources import QUALITY, crop_source, pack_source
+from model.sources import LEAST_SPREAD, QUALITY, SMALLEST_SIDE, crop_source, pack_source
 
-SMALLEST_SIDE = (
-    64  # px; this and the next as `model.stylepicture` has them, which has the last word
-)
-LEAST_SPREAD = 2.0  # levels
 PHOTO_SIDE = 256  # px, of the photo for previews
 
 

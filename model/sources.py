@@ -1,4 +1,4 @@
-"""The copy of its picture that a learned style keeps, to be learned anew for a later network."""
+"""Style pictures: which are fit, and the copy that a style keeps to be learned anew."""
 
 from typing import Final
 
@@ -6,6 +6,8 @@ from PIL import Image
 
 from model.images import Picture, encode_picture
 
+SMALLEST_SIDE: Final = 64  # px
+LEAST_SPREAD: Final = 2.0  # levels of the colours' standard deviation: less is one colour
 MAX_SIDE: Final = 1024  # px
 WIDEST_ASPECT: Final = 3  # training sees no more of a strip
 QUALITY: Final = 92

@@ -5,10 +5,7 @@ from torch import Tensor
 
 from model.data import resize_short_side
 from model.images import to_tensor
-
-SMALLEST_SIDE = 64  # px
-LEAST_SPREAD = 2 / 255  # of the colours: less is one colour
-WIDEST_ASPECT = 3.0
+from model.sources import LEAST_SPREAD, SMALLEST_SIDE, WIDEST_ASPECT
 
 
 class UnfitPictureError(ValueError):
@@ -35,6 +32,6 @@ def prepare_picture(picture: Image.Image, stroke_size: int) -> Tensor:
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     middle = picture.crop((left, top, left + width, top + height))
     tensor = to_tensor(resize_short_side(middle, stroke_size))
-    if float(tensor.std(dim=(1, 2)).max()) < LEAST_SPREAD:
+    if float(tensor.std(dim=(1, 2)).max()) < LEAST_SPREAD / 255:
         raise UnfitPictureError("the picture has one colour only; there is no style to learn")
     return tensor

@@ -15,7 +15,7 @@ from learning_helpers import painting_bytes
 from PIL import Image
 from service_helpers import make_settings, open_picture, photo_bytes
 
-from app import learning, paintings
+from app import learning
 from app.database import jobs_folder
 from app.jobfiles import JobFiles
 from app.learning import Learner, LearningError
@@ -23,7 +23,6 @@ from app.locks import FileLock
 from app.orders import Order, job_id
 from app.precedence import Deference, PicturesUnderWay
 from app.settings import Settings
-from model import stylepicture
 from model.styles import Style, StyleLibrary, load_style, pack_style
 
 RECIPE = {"stroke_size": 64, "steps": 15, "batch_size": 1, "crop_size": 32}
@@ -142,11 +141,6 @@ def picture(size: tuple[int, int], color: Any = None, mode: str = "RGB") -> byte
 def test_pictures_without_a_style(settings: Settings, data: bytes, reason: str) -> None:
     with pytest.raises(LearningError, match=reason):
         learner(settings).train(prepare(settings, data), ORDER)
-
-
-def test_the_service_refuses_by_the_same_limits() -> None:
-    assert paintings.SMALLEST_SIDE == stylepicture.SMALLEST_SIDE
-    assert pytest.approx(stylepicture.LEAST_SPREAD * 255) == paintings.LEAST_SPREAD
 
 
 def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

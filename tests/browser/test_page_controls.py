@@ -177,9 +177,9 @@ def test_the_recipe_in_the_address_restores(
     assert pastiche.weights() == [60, 40]
     expect(pastiche.strength).to_have_value("80")
     expect(pastiche.page.get_by_label("Keep the photo")).to_be_checked()
+    pastiche.strength.fill("50")  # now, so that no second picture's notice hides the link's
     pastiche.upload(photo())
     pastiche.expect_result()
-    pastiche.strength.fill("50")
     pastiche.page.get_by_role("button", name="Copy link").click()
     expect(pastiche.page.locator("#live")).to_have_text("Link copied.")
     link = pastiche.page.evaluate("navigator.clipboard.readText()")
