@@ -41,6 +41,7 @@ LAYERS = ("relu1_2", "relu2_2", "relu3_2", "relu3_3")
 CURVE_STEPS = 1000  # from the nearest blend
 OTHER_STEPS = 300  # from ones and zeros, and of a whole network
 CURVE_AT = (0, 10, 25, 50, 100, 150, 200, 300, 400, 500, 750, 1000)
+CURVE_CROP = 128  # px: three runs in a quarter of an hour
 PHOTO_WORKS = 2  # are learned on the training photos too
 CELL = 160  # px of a cell of the contact sheet
 
@@ -156,7 +157,7 @@ def run_curve(bench: Bench) -> None:
     """Style loss over photos seen: from the nearest blend, from ones and zeros, from scratch."""
     arguments = bench.arguments
     work = arguments.work or next(iter(bench.works))
-    recipe = FinetuneRecipe(steps=CURVE_STEPS)
+    recipe = FinetuneRecipe(steps=CURVE_STEPS, crop_size=CURVE_CROP)
     prepared = prepare_picture(load_picture(bench.works[work]["path"]).rgb, recipe.stroke_size)
     curves: dict[str, dict[int, dict[str, float]]] = {}
 
@@ -211,7 +212,9 @@ def run_curve(bench: Bench) -> None:
                 lambda module=module: bench.losses(bench.stylizer, module.row.detach(), work),
             )
         whole = StyleTask(
-            replace(BASE, original_batch=0, batch_size=recipe.batch_size),
+            replace(
+                BASE, original_batch=0, batch_size=recipe.batch_size, photo_size=recipe.crop_size
+            ),
             {work: bench.works[work]["path"]},
             bench.photos,
             [],
