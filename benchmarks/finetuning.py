@@ -172,6 +172,9 @@ def run_curve(bench: Bench) -> None:
 
         note()
         loop.run(on_progress=lambda _: note())
+        report = describe_machine() | {"work": work, "at_150_steps": final, "curves": curves}
+        (arguments.output / "curve.json").write_text(json.dumps(report, indent=1) + "\n")
+        draw_curve(report, arguments.output / "curve.webp")
 
     config = LoopConfig(
         steps=CURVE_STEPS,
@@ -228,9 +231,6 @@ def run_curve(bench: Bench) -> None:
             return bench.losses(Stylizer(weights), code, work)
 
         follow("whole network", Loop(whole, scratch, Path(folder) / "whole", {}), judge_whole)
-    report = describe_machine() | {"work": work, "at_150_steps": final, "curves": curves}
-    (arguments.output / "curve.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw_curve(report, arguments.output / "curve.webp")
 
 
 def draw_curve(report: dict[str, Any], path: Path) -> None:

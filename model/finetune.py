@@ -60,7 +60,7 @@ class FinetuneRecipe:
 
     stroke_size: int = 384
     style_weight: float = 1.0
-    steps: int = 120
+    steps: int = 100
     seed: int = 0
     batch_size: int = 4
     crop_size: int = 160

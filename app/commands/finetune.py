@@ -26,7 +26,7 @@ def finetune(
     ] = 1.0,
     steps: Annotated[
         int, typer.Option(min=10, max=5000, help="At most; it ends once nothing more is gained.")
-    ] = 120,
+    ] = 100,
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos to learn on, in place of our samples.")
     ] = None,

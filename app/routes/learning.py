@@ -56,7 +56,7 @@ async def learn_style(
     ] = 1.0,
     steps: Annotated[
         TrainingSteps, Form(description="At most; it ends once nothing more is gained.")
-    ] = 120,
+    ] = 100,
     photo: Annotated[
         UploadFile | Absent,
         File(description="A photo that previews show; kept, small, until the job has ended."),
