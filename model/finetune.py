@@ -65,7 +65,7 @@ class FinetuneRecipe:
     batch_size: int = 4
     crop_size: int = 160
     leaves_share: float = 0.25
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-2
 
     def __post_init__(self) -> None:
         for name, low, high in (
