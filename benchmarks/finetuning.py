@@ -9,7 +9,7 @@ table. ``curve`` needs matplotlib (the extra ``study``).
 
 import argparse
 import json
-import platform
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 from PIL import Image
+from timing import processor
 from torch import Tensor
 
 from model.data import find_photos, load_validation_batch, resize_short_side
-from model.encoder import ENCODER_FILE, load_encoder
+from model.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.evaluation import Judge
 from model.finetune import BASE, FinetuneRecipe, FinetuneTask, Finetuning, choose_precision
 from model.images import encode_picture, load_picture
@@ -37,7 +38,6 @@ from model.training import Loop, LoopConfig
 from model.weights import Weights, load_weights
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("relu1_2", "relu2_2", "relu3_2", "relu3_3")
 CURVE_STEPS = 1000  # from the nearest blend
 OTHER_STEPS = 300  # from ones and zeros, and of a whole network
 CURVE_AT = (0, 10, 25, 50, 100, 150, 200, 300, 400, 500, 750, 1000)
@@ -56,7 +56,7 @@ class Bench:
             [s.code for s in StyleLibrary(arguments.weights / "styles", self.fresh().fingerprint)]
         )
         self.encoder = load_encoder(arguments.weights / ENCODER_FILE)
-        self.vgg = load_vgg19(arguments.vgg, LAYERS)
+        self.vgg = load_vgg19(arguments.vgg, ENCODER_LAYERS)
         self.photos = find_photos(arguments.photos)
         self.works = {e["id"]: e for e in load_style_pictures(arguments.works)}
         held_out = find_photos(arguments.validation)
@@ -81,13 +81,8 @@ class Bench:
 
 def describe_machine() -> dict[str, str]:
     """Processor, cores, versions, date."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     return {
-        "machine": f"{len(names)} cores of {names[0]}" if names else platform.processor(),
+        "machine": f"{os.cpu_count()} cores of {processor()}",
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }

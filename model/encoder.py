@@ -21,6 +21,7 @@ ENCODER_FILE = "perceptual.safetensors"
 
 # VGG-19's activations that the encoder predicts, after each of its own convolutions.
 READ_AFTER = (None, "relu1_2", None, "relu2_2", None, "relu3_2", "relu3_3")
+ENCODER_LAYERS = tuple(name for name in READ_AFTER if name is not None)
 POOL_BEFORE = (2, 4)  # convolutions that work at half and quarter size
 
 

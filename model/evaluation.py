@@ -14,13 +14,13 @@ from model.data import load_validation_batch, resize_short_side
 from model.images import load_picture, to_image, to_tensor
 from model.losses import (
     Moments,
-    collect_moments,
     content_loss,
     gram_loss,
     measure_style,
+    observe,
     style_loss,
 )
-from model.perception import LossNetwork, pyramid
+from model.perception import LossNetwork
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.train import StyleRecipe
@@ -121,9 +121,10 @@ class Judge:
         """Content features and moments of pictures; convolutions in bfloat16."""
         recipe = self.recipe
         with torch.autocast("cpu", torch.bfloat16):
-            found = [self.loss_network(s) for s in pyramid(pictures, recipe.pyramid_levels)]
-        moments = collect_moments(found, recipe.style_layers)
-        return found[0][recipe.content_layer], moments
+            found, moments = observe(
+                pictures, self.loss_network, recipe.style_layers, recipe.pyramid_levels
+            )
+        return found[recipe.content_layer], moments
 
     def style_losses(self, moments: list[Moments], id_: str) -> Tensor:
         """Style loss and plain Gram loss of measured pictures towards a style: (2, N)."""

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from model.assets import asset_folder
 from model.data import PhotoCrops, load_validation_batch
 from model.leaves import LeavesCrops
-from model.losses import Moments, collect_moments, content_loss, measure_style, style_loss
+from model.losses import Moments, content_loss, measure_style, observe, style_loss
 from model.nearest import blend_nearest
 from model.network import StyleNetwork
-from model.perception import LossNetwork, pyramid
+from model.perception import LossNetwork
 from model.stylepicture import prepare_picture
 from model.train import RowModule, StyleRecipe
 from model.training import CHECKPOINT_FILE, CURVE_FILE, Loop, LoopConfig, Precision, Progress
@@ -151,9 +151,11 @@ class FinetuneTask:
         deep = BASE.content_layer
         with torch.no_grad():
             wanted = self.loss_network(photos, depth=deep)[deep]
-        found = [self.loss_network(scaled) for scaled in pyramid(pastiches, BASE.pyramid_levels)]
-        content = content_loss(found[0][deep], wanted).mean()
-        style = style_loss(collect_moments(found, BASE.style_layers), self.target).mean()
+        found, moments = observe(
+            pastiches, self.loss_network, BASE.style_layers, BASE.pyramid_levels
+        )
+        content = content_loss(found[deep], wanted).mean()
+        style = style_loss(moments, self.target).mean()
         weight = BASE.style_weight * self.recipe.style_weight
         return {"total": content + weight * style, "content": content, "style": style}
 
@@ -217,7 +219,7 @@ class Finetuning:
             )
             start = weights.original
             if not (directory / CHECKPOINT_FILE).exists() and len(rows):
-                samples = load_validation_batch(sample_photos(), RANKING_SIZE)[:RANKING_PHOTOS]
+                samples = load_validation_batch(sample_photos()[:RANKING_PHOTOS], RANKING_SIZE)
                 start = blend_nearest(
                     rows.to(device), target, network, loss_network, samples.to(device)
                 )

@@ -35,9 +35,20 @@ def feature_moments(features: Tensor) -> Moments:
         return Moments(flat.mean(2), torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2])
 
 
-def collect_moments(levels: Sequence[Mapping[str, Tensor]], layers: Sequence[str]) -> list[Moments]:
-    """Moments of a pyramid's activations: one entry per level and layer."""
-    return [feature_moments(level[name]) for level in levels for name in layers]
+def observe(
+    pictures: Tensor, loss_network: LossNetwork, layers: Sequence[str], levels: int
+) -> tuple[Mapping[str, Tensor], list[Moments]]:
+    """What the losses compare of pictures (N, 3, H, W).
+
+    Returns
+    -------
+    activations
+        At full size, by name.
+    moments
+        One entry per pyramid level and layer.
+    """
+    found = [loss_network(scaled) for scaled in pyramid(pictures, levels)]
+    return found[0], [feature_moments(level[name]) for level in found for name in layers]
 
 
 @torch.no_grad()
@@ -45,7 +56,7 @@ def measure_style(
     picture: Tensor, loss_network: LossNetwork, layers: Sequence[str], levels: int
 ) -> list[Moments]:
     """What `style_loss` wants to know of a style picture (3, H, W) in [0, 1]."""
-    return collect_moments([loss_network(p) for p in pyramid(picture[None], levels)], layers)
+    return observe(picture[None], loss_network, layers, levels)[1]
 
 
 def relative_square_distance(actual: Tensor, target: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from model.losses import Moments, collect_moments, style_loss
+from model.losses import Moments, observe, style_loss
 from model.network import StyleNetwork
-from model.perception import LossNetwork, pyramid
+from model.perception import LossNetwork
 from model.train import StyleRecipe
 
 NEAREST = 4  # rows of which blends are tried
@@ -44,8 +44,8 @@ def blend_nearest(
 
     def measure(row: Tensor) -> float:
         pastiches = network.stylize_aligned(photos, row.expand(len(photos), -1))
-        found = [loss_network(scaled) for scaled in pyramid(pastiches, base.pyramid_levels)]
-        return style_loss(collect_moments(found, base.style_layers), target).mean().item()
+        _, moments = observe(pastiches, loss_network, base.style_layers, base.pyramid_levels)
+        return style_loss(moments, target).mean().item()
 
     ranked = sorted(rows, key=measure)[:NEAREST]
     candidates = [ranked[0]]

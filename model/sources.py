@@ -18,14 +18,21 @@ def pack_source(picture: Picture) -> bytes:
     return encode_picture(crop_source(picture.rgb), "webp", QUALITY)
 
 
+def middle_box(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is looked at: all, or the middle of a strip."""
+    longest = min(max(size), WIDEST_ASPECT * min(size))
+    width, height = (min(side, longest) for side in size)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
+
+
 def crop_source(picture: Image.Image) -> Image.Image:
     """What the copy shows, before it is encoded."""
-    longest = min(max(picture.size), WIDEST_ASPECT * min(picture.size))
-    width, height = (min(side, longest) for side in picture.size)
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    scale = min(1.0, MAX_SIDE / longest)
+    left, top, right, bottom = middle_box(picture.size)
+    width, height = right - left, bottom - top
+    scale = min(1.0, MAX_SIDE / max(width, height))
     return picture.resize(
         (max(1, round(width * scale)), max(1, round(height * scale))),
         Image.Resampling.LANCZOS,
-        box=(left, top, left + width, top + height),
+        box=(left, top, right, bottom),
     )

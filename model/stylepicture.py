@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.data import resize_short_side
 from model.images import to_tensor
-from model.sources import LEAST_SPREAD, SMALLEST_SIDE, WIDEST_ASPECT
+from model.sources import LEAST_SPREAD, SMALLEST_SIDE, middle_box
 
 
 class UnfitPictureError(ValueError):
@@ -27,10 +27,7 @@ def prepare_picture(picture: Image.Image, stroke_size: int) -> Tensor:
             f"the picture has {picture.width} x {picture.height} pixels; "
             f"a style needs at least {SMALLEST_SIDE} on each side"
         )
-    longest = min(max(picture.size), round(WIDEST_ASPECT * min(picture.size)))
-    width, height = (min(side, longest) for side in picture.size)
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    middle = picture.crop((left, top, left + width, top + height))
+    middle = picture.crop(middle_box(picture.size))
     tensor = to_tensor(resize_short_side(middle, stroke_size))
     if float(tensor.std(dim=(1, 2)).max()) < LEAST_SPREAD / 255:
         raise UnfitPictureError("the picture has one colour only; there is no style to learn")

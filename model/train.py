@@ -18,9 +18,9 @@ from model.data import (
     resize_short_side,
 )
 from model.images import load_picture, to_tensor
-from model.losses import Moments, collect_moments, content_loss, measure_style, style_loss
+from model.losses import Moments, content_loss, measure_style, observe, style_loss
 from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
-from model.perception import LossNetwork, pyramid
+from model.perception import LossNetwork
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,10 @@ class StyleTask:
         recipe, deep = self.recipe, self.recipe.content_layer
         with torch.no_grad():
             target = self.loss_network(photos, depth=deep)[deep]
-        found = [self.loss_network(scaled) for scaled in pyramid(pastiches, recipe.pyramid_levels)]
-        content = content_loss(found[0][deep], target)
-        moments = collect_moments(found, recipe.style_layers)
+        found, moments = observe(
+            pastiches, self.loss_network, recipe.style_layers, recipe.pyramid_levels
+        )
+        content = content_loss(found[deep], target)
         wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
         return content, style_loss(moments, wanted)
 

@@ -39,7 +39,7 @@ def distill(
 
     from model.data import find_photos
     from model.distill import DistillRecipe, DistillTask
-    from model.encoder import EncoderConfig, save_encoder
+    from model.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
     from model.perception import load_vgg19
     from model.styles import StyleLibrary
     from model.stylizer import NETWORK_FILE, choose_device
@@ -58,7 +58,7 @@ def distill(
         find_photos(photos),
         find_photos(styles),
         find_photos(validation)[:16] if validation else [],
-        load_vgg19(vgg, {"relu1_2", "relu2_2", "relu3_2", "relu3_3"}),
+        load_vgg19(vgg, ENCODER_LAYERS),
         network.network,
         torch.stack([style.code for style in library]),
         chosen,

@@ -58,7 +58,7 @@ def finetune(
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
     folder = weights_folder(weights)
-    chosen = str(choose_device(device))
+    chosen = choose_device(device)
     network = load_weights(folder / NETWORK_FILE)
     library = open_library(folder, data, network.fingerprint)
     painting = load_picture(picture)
@@ -82,7 +82,7 @@ def finetune(
         recipe,
         directory,
         find_photos(photos) if photos else (),
-        chosen,
+        str(chosen),
     )
     run_with_progress(finetuning.advance, finetuning.step, steps)
     style = Style(
@@ -94,7 +94,7 @@ def finetune(
         created=now(),
         training={"recipe": recipe.to_dict(), "steps": finetuning.step},
     )
-    preview = render_preview(Stylizer.load(folder, chosen), style.code)
+    preview = render_preview(Stylizer(network, chosen), style.code)
     library.add(style, preview, pack_source(painting))
     if output is not None:
         save_style(style, output)
