@@ -25,7 +25,7 @@ from torch import Tensor
 from model.data import find_photos, load_validation_batch, resize_short_side
 from model.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.evaluation import Judge
-from model.finetune import BASE, FinetuneRecipe, FinetuneTask, Finetuning, choose_precision
+from model.finetune import BASE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.images import encode_picture, load_picture
 from model.losses import measure_style
 from model.network import default_codes
@@ -34,7 +34,7 @@ from model.stylepicture import prepare_picture
 from model.styles import StyleLibrary
 from model.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTask, load_style_pictures
-from model.training import Loop, LoopConfig
+from model.training import Loop, LoopConfig, autocast, choose_precision
 from model.weights import Weights, load_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,7 +181,7 @@ def run_curve(bench: Bench) -> None:
         log_every=5,
         validate_every=0,
     )
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast("cpu", choose_precision("cpu")):
         target = measure_style(prepared, bench.encoder, BASE.style_layers, BASE.pyramid_levels)
     with tempfile.TemporaryDirectory() as folder:
         short = Finetuning(

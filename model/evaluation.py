@@ -24,6 +24,7 @@ from model.perception import LossNetwork
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.train import StyleRecipe
+from model.training import autocast, choose_precision
 
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -118,9 +119,9 @@ class Judge:
 
     @torch.inference_mode()
     def measure(self, pictures: Tensor) -> tuple[Tensor, list[Moments]]:
-        """Content features and moments of pictures; convolutions in bfloat16."""
+        """Content features and moments of pictures; in bfloat16 where that is faster."""
         recipe = self.recipe
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu", choose_precision("cpu")):
             found, moments = observe(
                 pictures, self.loss_network, recipe.style_layers, recipe.pyramid_levels
             )
@@ -142,7 +143,7 @@ class Judge:
         content, styles = [], []
         done = 0
         for batch in self.photos.split(self.batch_size):
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast("cpu", choose_precision("cpu")):
                 pastiches = stylizer.stylize_batch(batch, [look] * len(batch))
             features, moments = self.measure(pastiches)
             content.append(content_loss(features, self.photo_content[done : done + len(batch)]))

@@ -25,7 +25,15 @@ from model.network import StyleNetwork
 from model.perception import LossNetwork
 from model.stylepicture import prepare_picture
 from model.train import RowModule, StyleRecipe
-from model.training import CHECKPOINT_FILE, CURVE_FILE, Loop, LoopConfig, Precision, Progress
+from model.training import (
+    CHECKPOINT_FILE,
+    CURVE_FILE,
+    Loop,
+    LoopConfig,
+    Progress,
+    autocast,
+    choose_precision,
+)
 from model.weights import Weights
 
 BASE = StyleRecipe()  # the losses are those that the network was trained under
@@ -212,8 +220,7 @@ class Finetuning:
         network = weights.network.to(device).to(memory_format=torch.channels_last)
         loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         precision = choose_precision(device)
-        kind = torch.device(device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+        with autocast(device, precision):
             target = measure_style(
                 prepared.to(device), loss_network, BASE.style_layers, BASE.pyramid_levels
             )
@@ -292,13 +299,6 @@ class Finetuning:
 
         self._loop.run(report, stop)
         return self.finished
-
-
-def choose_precision(device: str) -> Precision:
-    """``bfloat16`` where the hardware computes in it, else ``float32``."""
-    if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
 def has_converged(totals: Sequence[float]) -> bool:

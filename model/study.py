@@ -20,14 +20,13 @@ from torch import Tensor
 
 from model.data import load_validation_batch
 from model.evaluation import Judge
-from model.finetune import choose_precision
 from model.images import to_image
 from model.losses import content_loss
 from model.network import NetworkConfig, StyleNetwork
 from model.normalization import NormKind
 from model.perception import LossNetwork, Pooling
 from model.train import StyleRecipe, StyleTask
-from model.training import CURVE_FILE, Loop, LoopConfig
+from model.training import CURVE_FILE, Loop, LoopConfig, choose_precision
 
 BASE = "instance"  # the recipe's own: every part compares with it
 KINDS: tuple[NormKind, ...] = get_args(NormKind)

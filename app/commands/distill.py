@@ -29,7 +29,9 @@ def distill(
     ] = 8,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-3,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
-    float32: Annotated[bool, typer.Option("--float32", help="No bfloat16 autocast.")] = False,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Even where bfloat16 is faster.")
+    ] = False,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Use inductor.")] = True,
     weights: WeightsDir = None,
     device: Device = "auto",
@@ -43,7 +45,7 @@ def distill(
     from model.perception import load_vgg19
     from model.styles import StyleLibrary
     from model.stylizer import NETWORK_FILE, choose_device
-    from model.training import Loop, LoopConfig
+    from model.training import Loop, LoopConfig, choose_precision
     from model.weights import load_weights
 
     folder = weights_folder(weights)
@@ -67,7 +69,7 @@ def distill(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=0.99,
-        precision="float32" if float32 else "bfloat16",
+        precision="float32" if float32 else choose_precision(chosen),
         compile=compiled,
         device=chosen,
     )

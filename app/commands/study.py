@@ -1,8 +1,11 @@
 """``pastiche study``: what the parts of the network are worth, measured on small ones."""
 
 import json
+import multiprocessing
 import os
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +17,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from model.perception import LossNetwork, Pooling
+    from model.study import Study, Variant
+
+    Outcome = tuple[dict[str, Any], Image.Image | None]
 
 app = typer.Typer(help="Studies: small networks, trained alike and compared.", no_args_is_help=True)
 
 RUNS_FILE = "study.json"
 STYLES = 4  # of the folder, unless --style names some
+
+_study: "Study"  # of a process of `run_all`
 
 
 @app.callback()
@@ -60,6 +68,12 @@ def normalization(
     channels: Annotated[int, typer.Option(min=1, help="Width of the network.")] = 16,
     residual_blocks: Annotated[int, typer.Option(min=0, help="Of the network.")] = 2,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 2e-3,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Runs side by side, with one thread each if several. Best: one per core."
+        ),
+    ] = 1,
     weights: WeightsDir = None,
     device: Device = "auto",
 ) -> None:
@@ -121,8 +135,7 @@ def normalization(
     ]
     waiting = [run for run in wanted if f"{run[0].name}/{run[1]}" not in record["runs"]]
     console, began = error_console(), time.monotonic()
-    for done, (variant, seed) in enumerate(waiting, 1):
-        figures, strip = study.run(variant, seed)
+    for done, (variant, seed, (figures, strip)) in enumerate(run_all(study, waiting, jobs), 1):
         if strip is not None and seed == 0:
             path = pictures / f"{variant.name}.png"
             write_atomically(path, encode_picture(strip, "png"))
@@ -136,6 +149,38 @@ def normalization(
         )
     if page is not None:
         write_page(page, output, record)
+
+
+def run_all(
+    study: "Study", runs: Sequence["tuple[Variant, int]"], jobs: int
+) -> Iterator["tuple[Variant, int, Outcome]"]:
+    """The outcomes of runs, as they end; ``jobs`` of them at a time, each in a process."""
+    if jobs == 1:
+        for variant, seed in runs:
+            yield variant, seed, study.run(variant, seed)
+        return
+    with ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=_enter, initargs=(study,)
+    ) as pool:
+        try:
+            begun = {pool.submit(_run, *run): run for run in runs}
+            for future in as_completed(begun):
+                yield *begun[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _enter(study: "Study") -> None:
+    """Keep the study in a process of `run_all`: it is large, and the same for all its runs."""
+    import torch
+
+    global _study
+    torch.set_num_threads(1)
+    _study = study
+
+
+def _run(variant: "Variant", seed: int) -> "Outcome":
+    return _study.run(variant, seed)
 
 
 class LossNetworks:

@@ -50,7 +50,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
     ema_decay: Annotated[float, typer.Option(min=0, max=1, help="Of the shipped average.")] = 0.998,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
-    float32: Annotated[bool, typer.Option("--float32", help="No bfloat16 autocast.")] = False,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Even where bfloat16 is faster.")
+    ] = False,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Use inductor.")] = True,
     device: Device = "auto",
 ) -> None:
@@ -62,7 +64,7 @@ def train(
     from model.perception import load_vgg19
     from model.stylizer import choose_device
     from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
-    from model.training import Loop, LoopConfig
+    from model.training import Loop, LoopConfig, choose_precision
 
     base, factors = parse_style_weights(style_weight or [])
     entries = load_style_pictures(styles)
@@ -94,7 +96,7 @@ def train(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=ema_decay,
-        precision="float32" if float32 else "bfloat16",
+        precision="float32" if float32 else choose_precision(str(chosen)),
         compile=compiled,
         device=str(chosen),
     )
