@@ -44,11 +44,11 @@ class WholeRunner:
         if smooth or low_contrast(photos):
             return self._careful(photos, codes)  # type: ignore[no-any-return]
         height, width = photos.shape[-2:]
-        photos = photos - photos.mean(dim=(2, 3), keepdim=True)  # as `PhotoRows` does
+        aligned = photos - photos.mean(dim=(2, 3), keepdim=True)  # as `PhotoRows` does
         right, bottom = aligned_side(width) - width, aligned_side(height) - height
         if right or bottom:
-            photos = F.pad(photos, [0, right, 0, bottom], mode="replicate")
-        aligned = photos.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            aligned = F.pad(aligned, [0, right, 0, bottom], mode="replicate")
+        aligned = aligned.to(self.dtype).contiguous(memory_format=torch.channels_last)
         result = self._forward(aligned, codes.float())[..., :height, :width]
         if self.dtype == torch.float16 and not result.isfinite().all():  # a style of large numbers
             return self._careful(photos, codes)  # type: ignore[no-any-return]

@@ -146,6 +146,18 @@ def test_the_whole_network_agrees_in_half_precision(
     assert agreement(WholeRunner(network, torch.bfloat16), exact, network, original).close
 
 
+@torch.inference_mode()
+def test_a_style_too_large_for_float16_is_done_in_float32(
+    small_weights: Weights, exact: StreamedRunner
+) -> None:
+    photos = torch.rand(1, 3, 30, 41)  # no multiples of 4: what was padded has to be cropped
+    codes = small_weights.original[None] * 1e6
+    out = WholeRunner(small_weights.network, torch.float16)(photos, codes, lambda _: None)
+    assert out.shape == photos.shape
+    wanted = exact(photos, codes, lambda _: None)
+    assert torch.allclose(out, wanted, atol=1e-3)
+
+
 def test_a_graph_needs_a_gpu_and_a_compiler_is_stood_in_for(
     small_weights: Weights, exact: StreamedRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
