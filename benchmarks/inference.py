@@ -102,6 +102,7 @@ def measure_networks(stylizer: Stylizer, code: Tensor, options: argparse.Namespa
     """Pictures of several sizes through all networks."""
     device, dtype = stylizer.device, choose_dtype("auto", stylizer.device)
     kind = str(dtype).removeprefix("torch.")
+    served = f"**ours, as served, {kind}**"
     makers: dict[str, Callable[[], contenders.Contender]] = {
         "fast_neural_style, eager float32": lambda: contenders.peer_eager(device),
         "ours, eager float32": lambda: contenders.own_eager(stylizer, code),
@@ -110,10 +111,15 @@ def measure_networks(stylizer: Stylizer, code: Tensor, options: argparse.Namespa
         makers |= {
             "ours, ONNX Runtime float32": lambda: contenders.onnx_runtime(stylizer, code),
             "ours, OpenVINO float32": lambda: contenders.openvino(stylizer, code, "f32"),
-            "ours, OpenVINO bfloat16": lambda: contenders.openvino(stylizer, code, "bf16"),
-            "ours, as served, float32": lambda: contenders.own_path(stylizer, code, torch.float32),
-            f"**ours, as served, {kind}**": lambda: contenders.own_path(stylizer, code, dtype),
         }
+        if dtype != torch.float32:  # the processor multiplies in bfloat16
+            makers |= {
+                "ours, OpenVINO bfloat16": lambda: contenders.openvino(stylizer, code, "bf16"),
+                "ours, as served, float32": lambda: contenders.own_path(
+                    stylizer, code, torch.float32
+                ),
+            }
+        makers[served] = lambda: contenders.own_path(stylizer, code, dtype)
         if options.peers:
             makers["Magenta arbitrary, LiteRT float16"] = lambda: contenders.magenta(options.peers)
     else:
@@ -121,14 +127,12 @@ def measure_networks(stylizer: Stylizer, code: Tensor, options: argparse.Namespa
             f"ours, {kind}": lambda: gpu_contender(
                 WholeRunner(stylizer.network, dtype), code, device
             ),
-            f"**ours, as served, {kind}**": lambda: gpu_contender(
-                CompiledRunner(stylizer.network, dtype), code, device
-            ),
+            served: lambda: gpu_contender(CompiledRunner(stylizer.network, dtype), code, device),
         }
     made = available(makers)
     sides = (256, 512) if options.quick else (256, 500, 512, 1024, 2048)
     product_side = 2048 if device.type == "cpu" else 8192
-    columns, served = {}, f"**ours, as served, {kind}**"
+    columns = {}
     for side in sides:
         runs = {name: make(photo(side)) for name, make in made.items()}  # type: ignore[operator]
         runs["matrix product"] = matrix_product(dtype, device, product_side)
@@ -179,12 +183,15 @@ def measure_batches(stylizer: Stylizer, _: Tensor, options: argparse.Namespace) 
 def measure_large(stylizer: Stylizer, _: Tensor, options: argparse.Namespace) -> None:
     """Time and peak memory of `pastiche stylize`, process and files and all."""
     rows = []
+    ways = [("float32", "exact"), ("auto", "exact"), ("auto", "quick")]
+    if choose_dtype("auto", stylizer.device) == torch.float32:
+        del ways[0]  # the same as the next
     for megapixels in (1, 9) if options.quick else (1, 4, 16, 36, 100):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             source, target = Path(folder) / "photo.jpg", Path(folder) / "out.jpg"
             height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
             load_picture(SAMPLE).rgb.resize((height * 4 // 3, height)).save(source, quality=90)
-            for precision, tiles in (("float32", "exact"), ("auto", "exact"), ("auto", "quick")):
+            for precision, tiles in ways:
                 begun = time.perf_counter()
                 process = subprocess.Popen(  # noqa: S603 - its own command
                     [

@@ -59,7 +59,7 @@ class StudySettings:
 
     steps: int = 300
     batch_size: int = 4
-    photo_size: int = 96
+    photo_size: int = 64
     learning_rate: float = 2e-3
     channels: int = 16
     residual_blocks: int = 2

@@ -174,6 +174,22 @@ def test_variants_of_all_parts_run_and_the_page_shows_them(
     assert "other options" in err
 
 
+def test_runs_side_by_side_come_to_the_same(run: Run, tmp_path: Path) -> None:
+    """But for what threads do to the order of sums."""
+    kept = []
+    for jobs in (1, 2):
+        options = ("--only", "group", "--seeds", 2, "--style", "style-1", "--jobs", jobs)
+        code, err = run(*options, "--output", f"jobs-{jobs}")
+        assert code == 0, err
+        kept.append(json.loads((tmp_path / f"jobs-{jobs}" / "study.json").read_text()))
+    one, two = kept
+    assert "2 runs side by side" in two["machine"]
+    assert set(one["runs"]) == set(two["runs"]) == {"group/0", "group/1"}
+    for key, figures in one["runs"].items():
+        ours = two["runs"][key]["losses-average"]["style-1"]
+        assert figures["losses-average"]["style-1"] == pytest.approx(ours, rel=1e-3)
+
+
 def test_the_encoder_serves_where_there_is_no_vgg(run: Run, tmp_path: Path) -> None:
     code, err = run("--only", "group", "--style", "style-1")
     assert code == 0, err

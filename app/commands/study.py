@@ -64,7 +64,7 @@ def normalization(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps a run.")] = 300,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
-    photo_size: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 96,
+    photo_size: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 64,
     channels: Annotated[int, typer.Option(min=1, help="Width of the network.")] = 16,
     residual_blocks: Annotated[int, typer.Option(min=0, help="Of the network.")] = 2,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 2e-3,
@@ -78,6 +78,8 @@ def normalization(
     device: Device = "auto",
 ) -> None:
     """Compare normalizations, resampling and pooling; interrupt and start again as you like."""
+    import torch
+
     from app.commands.studypage import check_page, write_page
     from model.assets import asset_folder
     from model.data import find_photos
@@ -125,7 +127,13 @@ def normalization(
     del common["seeds"]  # more of them may be asked for later
     pictures = output / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    record = load_record(output / RUNS_FILE, common, material.device)
+    record = load_record(output / RUNS_FILE, common)
+    record |= {
+        "machine": describe_machine(material.device, jobs),
+        "torch": torch.__version__,
+        # On a CPU, the processor's: others' work does not count in them.
+        "seconds": "processor_seconds" if material.device == "cpu" else "seconds",
+    }
     (pictures / "photo.png").write_bytes(encode_picture(shown, "png"))
     study = Study(settings, material, ("average", "max") if vgg else ("average",))
     wanted = [
@@ -234,7 +242,17 @@ def load_square(path: Path, side: int) -> "Image.Image":
     return photo.resize((side, side), Image.Resampling.LANCZOS, box=box)
 
 
-def load_record(path: Path, common: dict[str, Any], device: str) -> dict[str, Any]:
+def describe_machine(device: str, jobs: int) -> str:
+    """What the seconds were measured on."""
+    import torch
+
+    kind = torch.backends.cpu.get_cpu_capability() if device == "cpu" else device
+    threads = f"{torch.get_num_threads()} threads"
+    share = threads if jobs == 1 else f"{jobs} runs side by side with one thread each"
+    return f"{kind}, {os.cpu_count()} cores, {share}"
+
+
+def load_record(path: Path, common: dict[str, Any]) -> dict[str, Any]:
     """The runs that a folder has already, or a new record.
 
     Raises
@@ -242,11 +260,8 @@ def load_record(path: Path, common: dict[str, Any], device: str) -> dict[str, An
     ValueError
         They were made with other options, or the file is damaged.
     """
-    import torch
-
     if not path.exists():
-        machine = f"{device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-        return {"common": common, "machine": machine, "torch": torch.__version__, "runs": {}}
+        return {"common": common, "runs": {}}
     try:
         record: dict[str, Any] = json.loads(path.read_text("utf-8"))
         same = record["common"] == common

@@ -37,7 +37,7 @@ POOLING_TITLES = {
     "stochastic": "stochastic",
     "global": "average; content by global average",
 }
-LOSSES = ("content", "style", "seconds", "processor_seconds")
+LOSSES = ("content", "style")
 LABEL = 15  # px of a line of text on a contact sheet
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -111,7 +111,8 @@ def collect_runs(record: Mapping[str, Any]) -> Runs:
 
 def to_markdown(record: Mapping[str, Any], runs: Runs, where: str) -> list[str]:
     """The results as lines of Markdown; pictures are in the folder ``where``."""
-    common = record["common"]
+    common, seconds = record["common"], record["seconds"]
+    cost = f"{seconds.replace('_', ' ')} of training"
     seeds = max((len(found) for found in runs.values()), default=0)
     lines = [
         f"Networks of {common['channels']} channels and {common['residual_blocks']} residual "
@@ -122,12 +123,12 @@ def to_markdown(record: Mapping[str, Any], runs: Runs, where: str) -> list[str]:
         "and seeds, in brackets the lowest and highest seed. "
         f"{record['machine']}, torch {record['torch']}.",
         "",
-        "| normalization | content | style | seconds of training | processor seconds "
+        f"| normalization | content | style | {cost} "
         "| batch dependence, training | batch dependence, inference |",
-        "| --- " * 7 + "|",
+        "| --- " * 6 + "|",
     ]
     for kind in KINDS:
-        lines += row(NORM_TITLES[kind], runs.get(kind), LOSSES, levels=True)
+        lines += row(NORM_TITLES[kind], runs.get(kind), (*LOSSES, seconds), levels=True)
     base = runs.get(BASE)
     if base:
         untouched = mean(summarize(base)["photo_style"])
@@ -141,26 +142,26 @@ def to_markdown(record: Mapping[str, Any], runs: Runs, where: str) -> list[str]:
         "",
         f"![One photo under each normalization]({where}/sheet.webp)",
         "",
-        "| down and up | content | style | seconds of training | processor seconds |",
-        "| --- " * 5 + "|",
+        f"| down and up | content | style | {cost} |",
+        "| --- " * 4 + "|",
     ]
     for name in RESAMPLINGS:
-        lines += row(RESAMPLING_TITLES[name], runs.get(name), LOSSES)
+        lines += row(RESAMPLING_TITLES[name], runs.get(name), (*LOSSES, seconds))
     if any(name in runs for name in POOLINGS[1:]):
         lines += [
             "",
             "| pooling of the loss network in training | content, average-pooling judge | style "
-            "| content, max-pooling judge | style | seconds of training | processor seconds |",
-            "| --- " * 7 + "|",
+            f"| content, max-pooling judge | style | {cost} |",
+            "| --- " * 6 + "|",
         ]
         for name in POOLINGS:
             lines += row(
                 POOLING_TITLES[name],
                 runs.get(name),
-                ("content", "style", "content-max", "style-max", "seconds", "processor_seconds"),
+                (*LOSSES, "content-max", "style-max", seconds),
             )
     lines += ["", f"![One photo under each of these]({where}/options.webp)", ""]
-    return lines + compare_singles(common["styles"], runs)
+    return lines + compare_singles(common["styles"], runs, seconds)
 
 
 def row(
@@ -194,7 +195,7 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
-def compare_singles(styles: Sequence[str], runs: Runs) -> list[str]:
+def compare_singles(styles: Sequence[str], runs: Runs, seconds: str) -> list[str]:
     """One network of all styles against a network each; the first seed of both."""
     singles = [runs[f"single-{id_}"][0] for id_ in styles if runs.get(f"single-{id_}")]
     if len(singles) < len(styles) or not runs.get(BASE):
@@ -206,9 +207,9 @@ def compare_singles(styles: Sequence[str], runs: Runs) -> list[str]:
 
     alone = [run["losses-average"][id_] for id_, run in zip(styles, singles, strict=True)]
     lines = [
-        "| | numbers to store | as float32 | seconds of training | processor seconds "
+        f"| | numbers to store | as float32 | {seconds.replace('_', ' ')} of training "
         "| seconds for one photo in every style | content | style |",
-        "| --- " * 8 + "|",
+        "| --- " * 7 + "|",
     ]
     for title, found, cells in (
         (f"{len(styles)} networks of one style", singles, losses(alone)),
@@ -221,8 +222,7 @@ def compare_singles(styles: Sequence[str], runs: Runs) -> list[str]:
         numbers = sum(run["parameters"] for run in found)
         lines.append(
             f"| {title} | {numbers:,} | {numbers * 4 / 1e6:.2f} MB "
-            f"| {sum(run['seconds'] for run in found):.0f} "
-            f"| {sum(run['processor_seconds'] for run in found):.0f} "
+            f"| {sum(run[seconds] for run in found):.0f} "
             f"| {sum(run['stylize_s'] for run in found):.3f} | {cells} |"
         )
     return [*lines, ""]
