@@ -47,6 +47,9 @@ class StudySettings:
     steps, batch_size, photo_size, learning_rate
         Of training; see `model.train.StyleRecipe`. The style pictures are measured at twice the
         size of the photos.
+    style_weight
+        Of the style loss, the content loss having 1. Lighter than the recipe's: strokes are large
+        beside these crops, and what is compared would drown in them.
     channels, residual_blocks
         Of the network.
     groups
@@ -57,10 +60,11 @@ class StudySettings:
         Held-out photos to judge by.
     """
 
-    steps: int = 300
+    steps: int = 200
     batch_size: int = 4
     photo_size: int = 64
     learning_rate: float = 2e-3
+    style_weight: float = 2.0
     channels: int = 16
     residual_blocks: int = 2
     groups: int = 4
@@ -177,6 +181,7 @@ class Study:
             photo_size=settings.photo_size,
             batch_size=settings.batch_size,
             original_batch=0,
+            style_weight=settings.style_weight,
             style_size=2 * settings.photo_size,
         )
         every = max(1, len(material.validation) // settings.judged)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Studies: small networks, trained alike and compared.", no_args_is_help=True)
 
 RUNS_FILE = "study.json"
+SAMPLE_SIDE = 192  # px, of a picture of the contact sheets
 STYLES = 4  # of the folder, unless --style names some
 
 _study: "Study"  # of a process of `run_all`
@@ -61,13 +62,14 @@ def normalization(
     only: Annotated[
         list[str] | None, typer.Option(help="Run this variant alone; may be repeated.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps a run.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps a run.")] = 200,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
     photo_size: Annotated[int, typer.Option(min=32, help="Side of the crops, in pixels.")] = 64,
     channels: Annotated[int, typer.Option(min=1, help="Width of the network.")] = 16,
     residual_blocks: Annotated[int, typer.Option(min=0, help="Of the network.")] = 2,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 2e-3,
+    style_weight: Annotated[float, typer.Option(min=0, help="The content loss has 1.")] = 2.0,
     jobs: Annotated[
         int,
         typer.Option(
@@ -101,12 +103,13 @@ def normalization(
         channels=channels,
         residual_blocks=residual_blocks,
         learning_rate=learning_rate,
+        style_weight=style_weight,
     )
     known = {entry["id"]: entry["path"] for entry in load_style_pictures(styles)}
     chosen = style or list(known)[:STYLES]
     if missing := sorted(set(chosen) - known.keys()):
         raise typer.BadParameter(f"no {', '.join(missing)} in {styles}")
-    shown = load_square(sample or asset_folder("static") / "samples" / "astronaut.jpg", 128)
+    shown = load_square(sample or asset_folder("static") / "samples" / "astronaut.jpg", SAMPLE_SIDE)
     training = find_photos(photos)
     material = Material(
         training,

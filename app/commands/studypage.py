@@ -117,11 +117,11 @@ def to_markdown(record: Mapping[str, Any], runs: Runs, where: str) -> list[str]:
     lines = [
         f"Networks of {common['channels']} channels and {common['residual_blocks']} residual "
         f"blocks, trained for {common['steps']} steps of {common['batch_size']} crops of "
-        f"{common['photo_size']} px on {len(common['styles'])} styles "
-        f"({', '.join(common['styles'])}), {seeds} seeds, under {common['loss_network']}. Losses "
-        f"on {common['judged']} held-out photos, relative (0 is a perfect match): mean over styles "
-        "and seeds, in brackets the lowest and highest seed. "
-        f"{record['machine']}, torch {record['torch']}.",
+        f"{common['photo_size']} px, style weight {common['style_weight']:g}, on "
+        f"{len(common['styles'])} styles ({', '.join(common['styles'])}), {seeds} seeds, "
+        f"under {common['loss_network']}. Losses on {common['judged']} held-out photos, relative "
+        "(0 is a perfect match): mean over styles and seeds, in brackets the lowest and "
+        f"highest seed. {record['machine']}, torch {record['torch']}.",
         "",
         f"| normalization | content | style | {cost} "
         "| batch dependence, training | batch dependence, inference |",
