@@ -37,6 +37,11 @@ POOLING_TITLES = {
     "stochastic": "stochastic",
     "global": "average; content by global average",
 }
+OPTION_TITLES = (  # of the contact sheet
+    RESAMPLING_TITLES
+    | {name: f"loss network's pooling: {title}" for name, title in POOLING_TITLES.items()}
+    | {BASE: "the recipe's own"}
+)
 LOSSES = ("content", "style")
 LABEL = 15  # px of a line of text on a contact sheet
 
@@ -67,8 +72,7 @@ def write_page(page: Path, output: Path, record: Mapping[str, Any]) -> None:
     draw_curves(runs, folder / "curves.webp")
     sheets = {"sheet": KINDS, "options": (*RESAMPLINGS, *POOLINGS[1:])}
     for name, rows in sheets.items():
-        titles = NORM_TITLES if name == "sheet" else RESAMPLING_TITLES | POOLING_TITLES
-        titles = titles | ({BASE: "the recipe's own"} if name == "options" else {})
+        titles = NORM_TITLES if name == "sheet" else OPTION_TITLES
         sheet = render_sheet(output / "pictures", {row: titles[row] for row in rows})
         write_atomically(folder / f"{name}.webp", encode_picture(sheet, "webp", 70))
     where = os.path.relpath(folder, page.parent)
