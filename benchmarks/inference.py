@@ -138,6 +138,7 @@ def measure_networks(stylizer: Stylizer, code: Tensor, options: argparse.Namespa
         runs["matrix product"] = matrix_product(dtype, device, product_side)
         rounds = 2 if options.quick else 3 if side > 1024 else options.rounds
         columns[side] = in_turns(runs, rounds)
+        print(side, columns[side], file=sys.stderr, flush=True)  # the table takes a while
     rows = [[name, *(f"{columns[side][name] * 1000:.1f} ms" for side in sides)] for name in made]
     per_pixel = operations(stylizer.config)
     rates = {side: per_pixel * side**2 / columns[side][served] for side in sides}
@@ -207,9 +208,9 @@ def measure_large(stylizer: Stylizer, _: Tensor, options: argparse.Namespace) ->
                 seconds = time.perf_counter() - begun
                 state = "" if process.returncode == 0 else " (failed)"
                 memory = f"{usage.ru_maxrss / 1024**2:.2f} GiB"
-                rows.append(
-                    [f"{megapixels}", f"{precision}, {tiles}{state}", f"{seconds:.1f} s", memory]
-                )
+                row = [f"{megapixels}", f"{precision}, {tiles}{state}", f"{seconds:.1f} s", memory]
+                rows.append(row)
+                print(*row, sep=", ", file=sys.stderr, flush=True)  # the table takes a while
     header = ["megapixels", "precision, tiles", "shell to file", "peak memory"]
     print(table(header, rows) + "\n")
 
