@@ -131,7 +131,7 @@ def measure_networks(stylizer: Stylizer, code: Tensor, options: argparse.Namespa
             served: lambda: gpu_contender(CompiledRunner(stylizer.network, dtype), code, device),
         }
     made = available(makers)
-    sides = (256, 512) if options.quick else (256, 500, 512, 1024, 2048)
+    sides = options.sides or ((256, 512) if options.quick else (256, 500, 512, 1024, 2048))
     product_side = 2048 if device.type == "cpu" else 8192
     columns = {}
     for side in sides:
@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--peers", type=Path, help="folder with Magenta's network")
+    parser.add_argument("--sides", type=int, nargs="+", metavar="PX", help="of networks, alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="small settings")
     options = parser.parse_args()

@@ -26,6 +26,8 @@ MIN_PSNR_DB = 40.0
 CHECKED_BATCHES = ((1, 256, 256), (3, 93, 122), (2, 201, 160), (1, 384, 511))  # N, H, W
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 
+PASS_PIXELS = 65_536  # one picture of 256 px: 16 of them took 0.72 times as long as in one pass
+
 _logger = logging.getLogger("pastiche.fastpath")
 
 
@@ -87,7 +89,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class StreamedRunner:
-    """A `StreamedNetwork` as a runner: everything in memory, progress told between bands."""
+    """A `StreamedNetwork` as a runner: everything in memory, progress told between bands.
+
+    On a CPU a batch goes through in passes of few pixels, whose feature maps stay in the
+    processor's cache from one layer to the next.
+    """
 
     def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
         self._fast = StreamedNetwork(network, dtype)
@@ -107,6 +113,18 @@ class StreamedRunner:
 
     def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
         """See `Runner`."""
+        count, _, height, width = photos.shape
+        step = max(1, PASS_PIXELS // (height * width)) if photos.device.type == "cpu" else count
+        if step >= count:
+            return self._run(photos, codes, progress)
+
+        def told(start: int, stop: int) -> Progress:
+            return lambda done: progress((start + (stop - start) * done) / count)
+
+        spans = [(start, min(count, start + step)) for start in range(0, count, step)]
+        return torch.cat([self._run(photos[a:b], codes[a:b], told(a, b)) for a, b in spans])
+
+    def _run(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
         height, width = photos.shape[-2:]
         logits = self.network_for(photos).run(photos, codes, Pass(progress=progress))
         return torch.sigmoid(logits.read(0, logits.size[0])[..., :height, :width].float())

@@ -147,6 +147,23 @@ def test_the_whole_network_agrees_in_half_precision(
 
 
 @torch.inference_mode()
+def test_a_batch_in_several_passes_is_each_picture_alone(
+    small_weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastpath, "PASS_PIXELS", 2 * 40 * 32 + 7)  # two pictures at a time
+    runner = StreamedRunner(small_weights.network, torch.float32)
+    photos = torch.rand(5, 3, 40, 32, generator=torch.Generator().manual_seed(0))
+    codes = small_weights.original * torch.linspace(0.8, 1.2, 5)[:, None]
+    told: list[float] = []
+    together = runner(photos, codes, told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+    for i, picture in enumerate(together):
+        alone = runner(photos[i : i + 1], codes[i : i + 1], lambda _: None)[0]
+        assert torch.allclose(picture, alone, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_a_style_too_large_for_float16_is_done_in_float32(
     small_weights: Weights, exact: StreamedRunner
 ) -> None:
