@@ -160,19 +160,16 @@ def test_a_batch_in_several_passes_is_each_picture_alone(
     assert told[-1] == pytest.approx(1)
     for i, picture in enumerate(together):
         alone = runner(photos[i : i + 1], codes[i : i + 1], lambda _: None)[0]
-        assert torch.allclose(picture, alone, atol=1e-5)
+        assert torch.allclose(picture, alone, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_a_style_too_large_for_float16_is_done_in_float32(
-    small_weights: Weights, exact: StreamedRunner
-) -> None:
-    photos = torch.rand(1, 3, 30, 41)  # no multiples of 4: what was padded has to be cropped
+def test_a_style_too_large_for_float16_is_done_in_float32(small_weights: Weights) -> None:
+    generator = torch.Generator().manual_seed(0)
+    photos = torch.rand(1, 3, 30, 41, generator=generator)  # no multiples of 4: padded, cropped
     codes = small_weights.original[None] * 1e6
     out = WholeRunner(small_weights.network, torch.float16)(photos, codes, lambda _: None)
-    assert out.shape == photos.shape
-    wanted = exact(photos, codes, lambda _: None)
-    assert torch.allclose(out, wanted, atol=1e-3)
+    assert torch.equal(out, small_weights.network(photos, codes))
 
 
 def test_a_graph_needs_a_gpu_and_a_compiler_is_stood_in_for(
