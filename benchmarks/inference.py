@@ -1,6 +1,6 @@
 """Speed of inference, as Markdown for docs/performance.md; every comparison in turns, medians.
 
-    python benchmarks/inference.py                      # all, some twenty minutes on two cores
+    python benchmarks/inference.py                      # all, 40 to 60 minutes on two cores
     python benchmarks/inference.py --quick              # small settings, to see that it works
     python benchmarks/inference.py networks batches     # some parts alone
     python benchmarks/inference.py --peers DIR          # with Magenta's network from that folder

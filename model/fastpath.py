@@ -25,7 +25,6 @@ MAX_MEAN_LEVELS = 2.0  # of 255, mean absolute difference to float32
 MIN_PSNR_DB = 40.0
 CHECKED_BATCHES = ((1, 256, 256), (3, 93, 122), (2, 201, 160), (1, 384, 511))  # N, H, W
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
-
 PASS_PIXELS = 65_536  # one picture of 256 px: 16 of them took 0.72 times as long as in one pass
 
 _logger = logging.getLogger("pastiche.fastpath")

@@ -131,12 +131,6 @@ def normalization(
     pictures = output / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     record = load_record(output / RUNS_FILE, common)
-    record |= {
-        "machine": describe_machine(material.device, jobs),
-        "torch": torch.__version__,
-        # On a CPU, the processor's: others' work does not count in them.
-        "seconds": "processor_seconds" if material.device == "cpu" else "seconds",
-    }
     (pictures / "photo.png").write_bytes(encode_picture(shown, "png"))
     study = Study(settings, material, ("average", "max") if vgg else ("average",))
     wanted = [
@@ -145,6 +139,13 @@ def normalization(
         if not only or variant.name in only
     ]
     waiting = [run for run in wanted if f"{run[0].name}/{run[1]}" not in record["runs"]]
+    if waiting:  # a page alone is written of the machine that made the runs
+        record |= {
+            "machine": describe_machine(material.device, jobs),
+            "torch": torch.__version__,
+            # On a CPU, the processor's: others' work does not count in them.
+            "seconds": "processor_seconds" if material.device == "cpu" else "seconds",
+        }
     console, began = error_console(), time.monotonic()
     for done, (variant, seed, (figures, strip)) in enumerate(run_all(study, waiting, jobs), 1):
         if strip is not None and seed == 0:

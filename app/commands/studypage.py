@@ -116,7 +116,7 @@ def collect_runs(record: Mapping[str, Any]) -> Runs:
 def to_markdown(record: Mapping[str, Any], runs: Runs, where: str) -> list[str]:
     """The results as lines of Markdown; pictures are in the folder ``where``."""
     common, seconds = record["common"], record["seconds"]
-    cost = f"{seconds.replace('_', ' ')} of training"
+    cost = training_cost(seconds)
     seeds = max((len(found) for found in runs.values()), default=0)
     lines = [
         f"Networks of {common['channels']} channels and {common['residual_blocks']} residual "
@@ -192,6 +192,11 @@ def row(
     return [f"| {title} | " + " | ".join(cells) + " |"]
 
 
+def training_cost(seconds: str) -> str:
+    """A column's title, by the name of its figures."""
+    return f"{seconds.replace('_', ' ')} of training"
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean, and where there are several, the lowest and the highest."""
     if len(values) == 1:
@@ -211,7 +216,7 @@ def compare_singles(styles: Sequence[str], runs: Runs, seconds: str) -> list[str
 
     alone = [run["losses-average"][id_] for id_, run in zip(styles, singles, strict=True)]
     lines = [
-        f"| | numbers to store | as float32 | {seconds.replace('_', ' ')} of training "
+        f"| | numbers to store | as float32 | {training_cost(seconds)} "
         "| seconds for one photo in every style | content | style |",
         "| --- " * 7 + "|",
     ]
