@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.files import write_atomically
+from model.storage.files import write_atomically
 
 TAIL_BYTES = 4096  # holds the last few events
 

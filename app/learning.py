@@ -21,7 +21,7 @@ from app.orders import Order
 from app.precedence import Deference
 from app.settings import Settings
 from model.encoder import find_encoder, load_encoder
-from model.files import write_atomically
+from model.storage.files import write_atomically
 from model.finetune import FinetuneRecipe, Finetuning
 from model.images import encode_picture, load_picture
 from model.perception import LossNetwork

@@ -25,7 +25,7 @@ from app.routes import health, jobs, learning, reference, styles, stylize
 from app.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.styles import StyleLibrary
 from model.stylizer import Stylizer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 
 if TYPE_CHECKING:
     from model.images import PictureLimits

@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import contenders  # noqa: E402
 from timing import in_turns, machine, table  # noqa: E402
 
-from model.assets import asset_folder  # noqa: E402
+from model.storage.assets import asset_folder  # noqa: E402
 from model.compiled import CompiledRunner, WholeRunner  # noqa: E402
 from model.fastpath import choose_dtype  # noqa: E402
 from model.images import load_picture, to_tensor  # noqa: E402

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.assets import asset_folder
-from model.files import write_atomically
+from model.storage.assets import asset_folder
+from model.storage.files import write_atomically
 from model.perception import VGG19_CHANNELS, LossNetwork
-from model.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
+from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
 
 ENCODER_FORMAT = "pastiche-encoder-1"
 ENCODER_FILE = "perceptual.safetensors"

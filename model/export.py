@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from model.files import write_atomically
+from model.storage.files import write_atomically
 from model.images import encode_picture, load_picture
 from model.styles import Style, StyleLibrary, save_style
 from model.stylizer import NETWORK_FILE, Look, Stylizer

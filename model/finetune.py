@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.data import PhotoCrops, load_validation_batch
 from model.leaves import LeavesCrops
 from model.losses import Moments, content_loss, measure_style, observe, style_loss

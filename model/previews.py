@@ -5,7 +5,7 @@ from functools import cache
 from PIL import Image
 from torch import Tensor
 
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.images import encode_picture, load_picture
 from model.stylizer import Look, Stylizer
 

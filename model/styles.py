@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from model.files import write_atomically
-from model.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
+from model.storage.files import write_atomically
+from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
 
 STYLE_FORMAT = "pastiche-style/1"
 STYLE_ID = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)

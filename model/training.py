@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from model.files import write_atomically
+from model.storage.files import write_atomically
 
 Precision = Literal["float32", "bfloat16"]
 

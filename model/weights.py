@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.files import write_atomically
+from model.storage.files import write_atomically
 from model.network import NetworkConfig, StyleNetwork
-from model.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
+from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
 
 NETWORK_FORMAT = "pastiche-network/1"
 FINGERPRINT_LENGTH = 16

@@ -19,7 +19,7 @@ from model.encoder import (
 from model.losses import content_loss, feature_moments, style_loss
 from model.network import NetworkConfig, StyleNetwork
 from model.perception import VGG19Features
-from model.tensorfile import DamagedFileError
+from model.storage.tensorfile import DamagedFileError
 from model.training import Loop, LoopConfig
 
 SMALL = EncoderConfig((4, 6, 8))

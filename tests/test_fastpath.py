@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model import fastpath
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.compiled import CompiledRunner, WholeRunner
 from model.fastpath import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
 from model.network import StyleNetwork

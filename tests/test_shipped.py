@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.encoder import load_encoder
 from model.images import load_picture, to_tensor
 from model.losses import Moments, measure_style, style_loss

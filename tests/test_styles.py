@@ -26,7 +26,7 @@ from model.styles import (
     read_style,
     save_style,
 )
-from model.tensorfile import pack_tensors
+from model.storage.tensorfile import pack_tensors
 from model.weights import Weights
 
 CODE = torch.randn(40, generator=torch.Generator().manual_seed(5))

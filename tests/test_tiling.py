@@ -6,7 +6,7 @@ import torch
 from service_helpers import photo_levels
 
 from model import tiling
-from model.assets import asset_folder
+from model.storage.assets import asset_folder
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.tiling import NotFiniteError, TilingMode, to_levels

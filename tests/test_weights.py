@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.assets import asset_folder
-from model.files import write_atomically
+from model.storage.assets import asset_folder
+from model.storage.files import write_atomically
 from model.network import NetworkConfig, StyleNetwork, default_codes
-from model.tensorfile import DamagedFileError, pack_tensors
+from model.storage.tensorfile import DamagedFileError, pack_tensors
 from model.weights import Weights, fingerprint_network, load_weights, save_weights
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)

@@ -32,7 +32,7 @@ def error_console() -> Console:
 
 def weights_folder(chosen: Path | None) -> Path:
     """The weights folder that was chosen, or the shipped one."""
-    from model.assets import asset_folder
+    from model.storage.assets import asset_folder
 
     return chosen or asset_folder("weights")
 

@@ -83,9 +83,9 @@ def normalization(
     import torch
 
     from app.commands.studypage import check_page, write_page
-    from model.assets import asset_folder
+    from model.storage.assets import asset_folder
     from model.data import find_photos
-    from model.files import write_atomically
+    from model.storage.files import write_atomically
     from model.images import encode_picture, to_tensor
     from model.study import Material, Study, StudySettings, list_runs, list_variants
     from model.stylizer import choose_device

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from model.files import write_atomically
+from model.storage.files import write_atomically
 from model.images import encode_picture
 from model.study import BASE, KINDS, POOLINGS, RESAMPLINGS, summarize
 

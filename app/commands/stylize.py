@@ -293,7 +293,7 @@ class Rendering:
 
     def render(self, order: Order, progress: Callable[[float], None]) -> None:
         """One photo; the largest take 10 bytes a pixel here, so nothing is held for long."""
-        from model.files import write_atomically
+        from model.storage.files import write_atomically
         from model.images import FORMATS_BY_SUFFIX, encode_picture, load_picture
 
         picture = load_picture(order.source, self.limits)

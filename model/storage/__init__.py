@@ -1,0 +1,1 @@
+"""Bytes on disk: durable writes, checked files, where the shipped ones lie."""
