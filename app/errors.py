@@ -26,7 +26,7 @@ from app.engine import (
     OverloadedError,
 )
 from app.schemas import Problem
-from model.images import (
+from model.pictures.picture import (
     EmptyPictureError,
     PictureError,
     PictureTooLargeError,

@@ -23,7 +23,7 @@ from app.settings import Settings
 from model.encoder import find_encoder, load_encoder
 from model.storage.files import write_atomically
 from model.finetune import FinetuneRecipe, Finetuning
-from model.images import encode_picture, load_picture
+from model.pictures.picture import encode_picture, load_picture
 from model.perception import LossNetwork
 from model.previews import QUALITY, render_preview, sample_square
 from model.stylepicture import UnfitPictureError

@@ -5,8 +5,8 @@ from PIL import ImageStat
 
 from app.errors import ApiError
 from app.uploads import decode_upload, read_upload
-from model.images import PictureLimits, encode_picture, read_picture
-from model.sources import LEAST_SPREAD, QUALITY, SMALLEST_SIDE, crop_source, pack_source
+from model.pictures.picture import PictureLimits, encode_picture, read_picture
+from model.pictures.style_picture import LEAST_SPREAD, QUALITY, SMALLEST_SIDE, crop_source, pack_source
 
 PHOTO_SIDE = 256  # px, of the photo for previews
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from model.images import OutputFormat
+from model.pictures.picture import OutputFormat
 from model.styles import MAX_MIX, STYLE_ID, MixError, Style, normalize_weights
 
 STYLE_ID_PATTERN = rf"^{STYLE_ID.pattern}$"

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model.storage.assets import asset_folder
 
 if TYPE_CHECKING:
-    from model.images import PictureLimits
+    from model.pictures.picture import PictureLimits
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     @property
     def picture_limits(self) -> "PictureLimits":
         """What is decoded."""
-        from model.images import PictureLimits  # brings PyTorch, which --help can do without
+        from model.pictures.picture import PictureLimits  # brings PyTorch, which --help can do without
 
         return PictureLimits(self.max_pixels, self.max_aspect)
 

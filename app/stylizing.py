@@ -16,7 +16,7 @@ from app.errors import ClientGoneError
 from app.services import Services
 from app.uploads import decode_upload, fit_side, measure_upload
 from app.workqueue import Levels
-from model.images import (
+from model.pictures.picture import (
     MAX_OUTPUT_SIDES,
     MEDIA_TYPES,
     OutputFormat,

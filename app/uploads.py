@@ -5,7 +5,7 @@ from typing import BinaryIO
 from fastapi import Request, UploadFile
 
 from app.errors import ApiError
-from model.images import Picture, PictureLimits, measure_picture, read_picture
+from model.pictures.picture import Picture, PictureLimits, measure_picture, read_picture
 
 
 async def check_form(request: Request) -> None:

@@ -26,7 +26,7 @@ from model.data import find_photos, load_validation_batch, resize_short_side
 from model.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.evaluation import Judge
 from model.finetune import BASE, FinetuneRecipe, FinetuneTask, Finetuning
-from model.images import encode_picture, load_picture
+from model.pictures.picture import encode_picture, load_picture
 from model.losses import measure_style
 from model.network import default_codes
 from model.perception import LossNetwork, load_vgg19

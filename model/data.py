@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.images import load_picture, to_tensor
+from model.pictures.picture import load_picture, to_tensor
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 

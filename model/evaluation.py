@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from model.data import load_validation_batch, resize_short_side
-from model.images import load_picture, to_image, to_tensor
+from model.pictures.picture import load_picture, to_image, to_tensor
 from model.losses import (
     Moments,
     content_loss,

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from model.storage.files import write_atomically
-from model.images import encode_picture, load_picture
+from model.pictures.picture import encode_picture, load_picture
 from model.styles import Style, StyleLibrary, save_style
 from model.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTable

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 from model.data import draw
-from model.images import to_tensor
+from model.pictures.picture import to_tensor
 
 SMALLEST_RADIUS = 0.02  # of the side
 LARGEST_RADIUS = 0.5

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.storage.assets import asset_folder
-from model.images import encode_picture, load_picture
+from model.pictures.picture import encode_picture, load_picture
 from model.stylizer import Look, Stylizer
 
 SAMPLE = "astronaut.jpg"

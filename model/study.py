@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model.data import load_validation_batch
 from model.evaluation import Judge
-from model.images import to_image
+from model.pictures.picture import to_image
 from model.losses import content_loss
 from model.network import NetworkConfig, StyleNetwork
 from model.normalization import NormKind

@@ -4,8 +4,8 @@ from PIL import Image
 from torch import Tensor
 
 from model.data import resize_short_side
-from model.images import to_tensor
-from model.sources import LEAST_SPREAD, SMALLEST_SIDE, middle_box
+from model.pictures.picture import to_tensor
+from model.pictures.style_picture import LEAST_SPREAD, SMALLEST_SIDE, middle_box
 
 
 class UnfitPictureError(ValueError):

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.fastpath import FastPath, StreamedRunner, checked_paths, choose_dtype
-from model.images import Picture, keep_colors, to_image, to_tensor
+from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
 from model.network import logit_moments, shift_output
 from model.rows import to_unit
 from model.streaming import Progress

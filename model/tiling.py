@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.features import FileStore
-from model.images import keep_colors
+from model.pictures.picture import keep_colors
 from model.rows import to_unit
 from model.streaming import Pass, Progress, StreamedNetwork
 

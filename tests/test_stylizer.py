@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model.images import Picture
+from model.pictures.picture import Picture
 from model.stylizer import DeviceError, Look, Stylizer, choose_device
 from model.weights import Weights
 

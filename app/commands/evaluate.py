@@ -46,7 +46,7 @@ def evaluate(
     from model.data import find_photos
     from model.evaluation import evaluate as measure
     from model.evaluation import render_sheet, render_strip
-    from model.images import encode_picture
+    from model.pictures.picture import encode_picture
     from model.perception import load_vgg19
     from model.train import StyleRecipe, load_style_pictures
 

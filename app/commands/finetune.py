@@ -48,10 +48,10 @@ def finetune(
     from model.data import find_photos
     from model.encoder import find_encoder, load_encoder
     from model.finetune import BASE, FinetuneRecipe, Finetuning
-    from model.images import load_picture
+    from model.pictures.picture import load_picture
     from model.perception import LossNetwork, load_vgg19
     from model.previews import render_preview
-    from model.sources import pack_source
+    from model.pictures.style_picture import pack_source
     from model.styles import Style, clean_title, save_style
     from model.stylizer import NETWORK_FILE, Stylizer, choose_device
     from model.weights import load_weights

@@ -86,7 +86,7 @@ def normalization(
     from model.storage.assets import asset_folder
     from model.data import find_photos
     from model.storage.files import write_atomically
-    from model.images import encode_picture, to_tensor
+    from model.pictures.picture import encode_picture, to_tensor
     from model.study import Material, Study, StudySettings, list_runs, list_variants
     from model.stylizer import choose_device
     from model.train import load_style_pictures
@@ -237,7 +237,7 @@ def load_square(path: Path, side: int) -> "Image.Image":
     """The centre square of a photo, ``side`` px to a side."""
     from PIL import Image
 
-    from model.images import load_picture
+    from model.pictures.picture import load_picture
 
     photo = load_picture(path).rgb
     short = min(photo.size)

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from model.storage.files import write_atomically
-from model.images import encode_picture
+from model.pictures.picture import encode_picture
 from model.study import BASE, KINDS, POOLINGS, RESAMPLINGS, summarize
 
 BEGIN = "<!-- results: begin (pastiche study normalization --page writes what is between) -->"

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer
 
 if TYPE_CHECKING:
-    from model.images import PictureLimits
+    from model.pictures.picture import PictureLimits
     from model.styles import StyleLibrary
     from model.stylizer import Look, Stylizer
 
@@ -181,7 +181,7 @@ def chosen_suffix(format_: str | None, output: Path | None) -> str | None:
 
 def plan(photos: list[str], output: Path | None, suffix: str | None, label: str) -> list[Order]:
     """Where every photo's picture goes; nothing is read or written yet."""
-    from model.images import FORMATS_BY_SUFFIX
+    from model.pictures.picture import FORMATS_BY_SUFFIX
 
     sources = find_sources(photos)
     to_file = (
@@ -260,7 +260,7 @@ def any_size() -> Iterator["PictureLimits"]:
     """Limits for photos of one's own: memory and disk. Pillow's own is lifted meanwhile."""
     from PIL import Image
 
-    from model.images import PictureLimits
+    from model.pictures.picture import PictureLimits
 
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
@@ -294,7 +294,7 @@ class Rendering:
     def render(self, order: Order, progress: Callable[[float], None]) -> None:
         """One photo; the largest take 10 bytes a pixel here, so nothing is held for long."""
         from model.storage.files import write_atomically
-        from model.images import FORMATS_BY_SUFFIX, encode_picture, load_picture
+        from model.pictures.picture import FORMATS_BY_SUFFIX, encode_picture, load_picture
 
         picture = load_picture(order.source, self.limits)
         if self.max_side is not None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageStat
 from torch import Tensor
 
-from model.decoding import Container, InputFormat, detect_format, draw, read_container
+from model.pictures.container import Container, InputFormat, detect_format, draw, read_container
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 

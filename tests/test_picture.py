@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageCms, ImageFile, PngImagePlugin
 
-from model import images
-from model.decoding import MAX_JPEG_SCANS, draw, read_container
-from model.images import (
+from model.pictures import picture as images
+from model.pictures.container import MAX_JPEG_SCANS, draw, read_container
+from model.pictures.picture import (
     FORMATS_BY_SUFFIX,
     MEDIA_TYPES,
     EmptyPictureError,

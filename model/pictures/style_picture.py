@@ -4,7 +4,7 @@ from typing import Final
 
 from PIL import Image
 
-from model.images import Picture, encode_picture
+from model.pictures.picture import Picture, encode_picture
 
 SMALLEST_SIDE: Final = 64  # px
 LEAST_SPREAD: Final = 2.0  # levels of the colours' standard deviation: less is one colour

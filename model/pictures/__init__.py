@@ -1,0 +1,1 @@
+"""Picture files: from untrusted bytes to pixels and back."""
