@@ -30,7 +30,7 @@ from model.stylepicture import UnfitPictureError
 from model.styles import Style, StyleError, StyleLibrary, UnknownStyleError
 from model.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
 from model.training import Progress
-from model.weights import Weights, load_weights
+from model.network.weights import Weights, load_weights
 
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0

@@ -28,14 +28,14 @@ from model.evaluation import Judge
 from model.finetune import BASE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.pictures.picture import encode_picture, load_picture
 from model.losses import measure_style
-from model.network import default_codes
+from model.network.network import default_codes
 from model.perception import LossNetwork, load_vgg19
 from model.stylepicture import prepare_picture
 from model.styles import StyleLibrary
 from model.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTask, load_style_pictures
 from model.training import Loop, LoopConfig, autocast, choose_precision
-from model.weights import Weights, load_weights
+from model.network.weights import Weights, load_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 1000  # from the nearest blend

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network import StyleNetwork, aligned_side
+from model.network.network import StyleNetwork, aligned_side
 from model.rows import SMOOTH_DETAIL, least_detail, low_contrast
 from model.streaming import Progress
 

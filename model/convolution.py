@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network import ConvNorm
+from model.network.network import ConvNorm
 
 COLUMN_CHANNELS = 32  # kernel width times output channels up to which columns become channels
 

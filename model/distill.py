@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from model.data import PhotoCrops, cycle, load_validation_batch
 from model.encoder import EncoderConfig, EncoderInTraining
 from model.losses import feature_moments
-from model.network import StyleNetwork
+from model.network.network import StyleNetwork
 from model.perception import VGG19Features
 
 

@@ -12,7 +12,7 @@ from model.pictures.picture import encode_picture, load_picture
 from model.styles import Style, StyleLibrary, save_style
 from model.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTable
-from model.weights import Weights, load_weights, save_weights
+from model.network.weights import Weights, load_weights, save_weights
 
 PREVIEW_SIDE = 256  # px
 RENDER_SIDE = 512  # px: strokes come out at the size that people will see

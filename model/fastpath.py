@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network import StyleNetwork, anchor_original, default_codes
+from model.network.network import StyleNetwork, anchor_original, default_codes
 from model.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
 from model.streaming import Pass, Progress, StreamedNetwork
 

@@ -21,7 +21,7 @@ from model.data import PhotoCrops, load_validation_batch
 from model.leaves import LeavesCrops
 from model.losses import Moments, content_loss, measure_style, observe, style_loss
 from model.nearest import blend_nearest
-from model.network import StyleNetwork
+from model.network.network import StyleNetwork
 from model.perception import LossNetwork
 from model.stylepicture import prepare_picture
 from model.train import RowModule, StyleRecipe
@@ -34,7 +34,7 @@ from model.training import (
     autocast,
     choose_precision,
 )
-from model.weights import Weights
+from model.network.weights import Weights
 
 BASE = StyleRecipe()  # the losses are those that the network was trained under
 GROUP = 5  # steps between which a run can be stopped

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.losses import Moments, observe, style_loss
-from model.network import StyleNetwork
+from model.network.network import StyleNetwork
 from model.perception import LossNetwork
 from model.train import StyleRecipe
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.convolution import RowConvolution, Rows
-from model.network import aligned_side
-from model.statistics import Statistics, normalize
+from model.network.network import aligned_side
+from model.network.statistics import Statistics, normalize
 
 LOW_CONTRAST = 2 / 255  # standard deviation; below it, eps rules the first normalization
 SMOOTH_DETAIL = 0.08

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from model.convolution import RowConvolution, Rows
 from model.features import Features, MemoryStore, Store
-from model.network import ConvNorm, StyleNetwork
+from model.network.network import ConvNorm, StyleNetwork
 from model.rows import Convolved, Normalized, PhotoRows, sample
-from model.statistics import Statistics
+from model.network.statistics import Statistics
 
 BAND_MULTIPLICATIONS = 2_500_000_000  # about a tenth of a second on two CPU cores
 BAND_BYTES = 16_000_000  # of a layer's input or output: below what the allocator hands back

@@ -22,8 +22,8 @@ from model.data import load_validation_batch
 from model.evaluation import Judge
 from model.pictures.picture import to_image
 from model.losses import content_loss
-from model.network import NetworkConfig, StyleNetwork
-from model.normalization import NormKind
+from model.network.network import NetworkConfig, StyleNetwork
+from model.network.normalization import NormKind
 from model.perception import LossNetwork, Pooling
 from model.train import StyleRecipe, StyleTask
 from model.training import CURVE_FILE, Loop, LoopConfig, choose_precision

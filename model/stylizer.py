@@ -11,11 +11,11 @@ from torch import Tensor
 
 from model.fastpath import FastPath, StreamedRunner, checked_paths, choose_dtype
 from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
-from model.network import logit_moments, shift_output
+from model.network.network import logit_moments, shift_output
 from model.rows import to_unit
 from model.streaming import Progress
 from model.tiling import Levels, TilingMode, stylize_tiled
-from model.weights import Weights, load_weights
+from model.network.weights import Weights, load_weights
 
 NETWORK_FILE = "network.safetensors"
 

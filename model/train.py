@@ -19,7 +19,7 @@ from model.data import (
 )
 from model.pictures.picture import load_picture, to_tensor
 from model.losses import Moments, content_loss, measure_style, observe, style_loss
-from model.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
+from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
 from model.perception import LossNetwork
 
 

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from model.encoder import EncoderConfig, EncoderInTraining, save_encoder
-from model.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.styles import Style, save_style
-from model.weights import Weights, load_weights, save_weights
+from model.network.weights import Weights, load_weights, save_weights
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 STYLE_IDS = ("amber", "birch", "cobalt")

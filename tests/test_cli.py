@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from app.cli import main
 from model.encoder import load_encoder
-from model.network import NetworkConfig
+from model.network.network import NetworkConfig
 from model.perception import VGG19Features
 from model.styles import Style, load_style, save_style
 from model.stylizer import Stylizer

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.convolution import RowConvolution
 from model.features import MemoryFeatures
-from model.network import ConvNorm
+from model.network.network import ConvNorm
 
 
 def kept(tensor: Tensor) -> MemoryFeatures:

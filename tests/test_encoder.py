@@ -17,7 +17,7 @@ from model.encoder import (
     save_encoder,
 )
 from model.losses import content_loss, feature_moments, style_loss
-from model.network import NetworkConfig, StyleNetwork
+from model.network.network import NetworkConfig, StyleNetwork
 from model.perception import VGG19Features
 from model.storage.tensorfile import DamagedFileError
 from model.training import Loop, LoopConfig

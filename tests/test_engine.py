@@ -30,7 +30,7 @@ from app.workqueue import Pastiche
 from model.fastpath import FastPath
 from model.styles import load_style
 from model.stylizer import DeviceError, Look, Stylizer
-from model.weights import Weights
+from model.network.weights import Weights
 
 BATCH_PIXELS = 100_000
 LARGE = (1024, 768)  # a fraction of a second with the small network

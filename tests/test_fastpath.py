@@ -12,11 +12,11 @@ from model import fastpath
 from model.storage.assets import asset_folder
 from model.compiled import CompiledRunner, WholeRunner
 from model.fastpath import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
-from model.network import StyleNetwork
+from model.network.network import StyleNetwork
 from model.streaming import Progress
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
-from model.weights import Weights
+from model.network.weights import Weights
 
 CPU = torch.device("cpu")
 

@@ -24,9 +24,9 @@ from model.finetune import (
 from model.leaves import LeavesCrops, draw_leaves
 from model.losses import measure_style
 from model.nearest import blend_nearest
-from model.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.stylepicture import UnfitPictureError, prepare_picture
-from model.weights import Weights, save_weights
+from model.network.weights import Weights, save_weights
 
 CONFIG = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = FinetuneRecipe(stroke_size=64, steps=20, batch_size=2, crop_size=32)

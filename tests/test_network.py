@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.network import (
+from model.network.network import (
     NetworkConfig,
     StyleNetwork,
     aligned_side,
     anchor_original,
     default_codes,
 )
-from model.normalization import ConditionalInstanceNorm
+from model.network.normalization import ConditionalInstanceNorm
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 

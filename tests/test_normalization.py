@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network import NetworkConfig, Resampling, StyleNetwork, default_codes
-from model.normalization import (
+from model.network.network import NetworkConfig, Resampling, StyleNetwork, default_codes
+from model.network.normalization import (
     BATCH_MOMENTUM,
     ConditionalBatchNorm,
     ConditionalGroupNorm,
@@ -22,7 +22,7 @@ from model.normalization import (
 )
 from model.stylizer import Stylizer
 from model.train import StyleRecipe
-from model.weights import fingerprint_network, load_weights, save_weights
+from model.network.weights import fingerprint_network, load_weights, save_weights
 
 KINDS: tuple[NormKind, ...] = get_args(NormKind)
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)

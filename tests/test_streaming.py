@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from model.features import FileStore
-from model.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.rows import low_contrast
-from model.statistics import Statistics, instance_statistics
+from model.network.statistics import Statistics, instance_statistics
 from model.streaming import Pass, StreamedNetwork
 
 

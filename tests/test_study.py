@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from app.cli import app, main
 from app.commands.studypage import BEGIN, END, to_markdown
-from model.network import NetworkConfig, StyleNetwork, default_codes
-from model.normalization import NormKind
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.normalization import NormKind
 from model.perception import VGG19Features
 from model.study import (
     BASE,

@@ -27,7 +27,7 @@ from model.styles import (
     save_style,
 )
 from model.storage.tensorfile import pack_tensors
-from model.weights import Weights
+from model.network.weights import Weights
 
 CODE = torch.randn(40, generator=torch.Generator().manual_seed(5))
 

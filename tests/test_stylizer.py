@@ -8,7 +8,7 @@ from PIL import Image
 
 from model.pictures.picture import Picture
 from model.stylizer import DeviceError, Look, Stylizer, choose_device
-from model.weights import Weights
+from model.network.weights import Weights
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from model.storage.assets import asset_folder
 from model.styles import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.tiling import NotFiniteError, TilingMode, to_levels
-from model.weights import Weights
+from model.network.weights import Weights
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from model.data import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
 from model.export import export_table, render_previews, start_from
-from model.network import NetworkConfig
+from model.network.network import NetworkConfig
 from model.perception import VGG19Features
 from model.styles import StyleLibrary
 from model.train import (

@@ -8,9 +8,9 @@ import torch
 
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
-from model.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.storage.tensorfile import DamagedFileError, pack_tensors
-from model.weights import Weights, fingerprint_network, load_weights, save_weights
+from model.network.weights import Weights, fingerprint_network, load_weights, save_weights
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 

@@ -46,7 +46,7 @@ def distill(
     from model.styles import StyleLibrary
     from model.stylizer import NETWORK_FILE, choose_device
     from model.training import Loop, LoopConfig, choose_precision
-    from model.weights import load_weights
+    from model.network.weights import load_weights
 
     folder = weights_folder(weights)
     network = load_weights(folder / NETWORK_FILE)

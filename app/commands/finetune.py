@@ -54,7 +54,7 @@ def finetune(
     from model.pictures.style_picture import pack_source
     from model.styles import Style, clean_title, save_style
     from model.stylizer import NETWORK_FILE, Stylizer, choose_device
-    from model.weights import load_weights
+    from model.network.weights import load_weights
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
     folder = weights_folder(weights)

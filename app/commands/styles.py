@@ -30,7 +30,7 @@ def styles(
     if context.invoked_subcommand is not None:
         return
     from model.stylizer import NETWORK_FILE
-    from model.weights import load_weights
+    from model.network.weights import load_weights
 
     folder = weights_folder(weights)
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)
@@ -74,7 +74,7 @@ def retune(
     from app.orders import retune_order
     from app.settings import Settings
     from model.stylizer import NETWORK_FILE
-    from model.weights import load_weights
+    from model.network.weights import load_weights
 
     folder = weights_folder(weights)
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)

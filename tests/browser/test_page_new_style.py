@@ -12,7 +12,7 @@ from test_page_access import serious_findings
 
 from app.settings import Settings
 from model.styles import Style, save_style
-from model.weights import load_weights
+from model.network.weights import load_weights
 
 MakePhoto = Callable[..., Path]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="

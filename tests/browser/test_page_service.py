@@ -10,7 +10,7 @@ from serving import RunningServer
 
 from app.settings import Settings
 from model.styles import Style, save_style
-from model.weights import load_weights
+from model.network.weights import load_weights
 
 MakePhoto = Callable[..., Path]
 FIRST_PAINT_BYTES = 150_000

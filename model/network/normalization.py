@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.statistics import instance_statistics, scale_and_shift
+from model.network.statistics import instance_statistics, scale_and_shift
 
 NormKind = Literal[
     "instance",

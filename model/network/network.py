@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.normalization import ConditionalInstanceNorm, ConditionalNorm, NormKind, make_norm
+from model.network.normalization import ConditionalInstanceNorm, ConditionalNorm, NormKind, make_norm
 
 SIDE_MULTIPLE = 4  # two stride-2 convolutions
 MIN_SIDE = 16  # reflection padding of the 9x9 layers needs 5 px; 16 leaves 4x4 maps to measure
@@ -38,7 +38,7 @@ class NetworkConfig:
     eps
         Added to every variance.
     norm
-        What follows every convolution; see `model.normalization`.
+        What follows every convolution; see `model.network.normalization`.
     groups
         Of group normalization.
     resampling

@@ -1,0 +1,1 @@
+"""The paper's figure: the network, its normalization and its codes."""
