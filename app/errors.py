@@ -33,7 +33,7 @@ from model.pictures.picture import (
     UndecodablePictureError,
     UnsupportedFormatError,
 )
-from model.styles import ForeignStyleError, OutdatedStyleError, StyleError
+from model.styles.style import ForeignStyleError, OutdatedStyleError, StyleError
 
 PROBLEM_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # for logs and metrics alone: nobody is there to read it

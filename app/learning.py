@@ -27,7 +27,7 @@ from model.pictures.picture import encode_picture, load_picture
 from model.perception import LossNetwork
 from model.previews import QUALITY, render_preview, sample_square
 from model.stylepicture import UnfitPictureError
-from model.styles import Style, StyleError, StyleLibrary, UnknownStyleError
+from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
 from model.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
 from model.training import Progress
 from model.network.weights import Weights, load_weights

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.errors import ApiError
 from app.schemas import StyleInfo
-from model.styles import Style, StyleLibrary, UnknownStyleError, pack_style, read_style
+from model.styles.style import Style, StyleLibrary, UnknownStyleError, pack_style, read_style
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from app.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
 from model.storage.assets import asset_folder
-from model.styles import StyleLibrary
+from model.styles.style import StyleLibrary
 from model.stylizer import Stylizer
 
 API_VERSION = "1"

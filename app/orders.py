@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from model.styles import Style
+from model.styles.style import Style
 
 RECIPE = ("stroke_size", "style_weight", "steps")  # what users choose of it
 

@@ -9,7 +9,7 @@ from app.engine import EngineError
 from app.services import Services
 from app.workqueue import Levels
 from model.previews import RENDER_SIDE, encode_preview, sample_square
-from model.styles import Style
+from model.styles.style import Style
 from model.stylizer import Look
 
 _logger = logging.getLogger("pastiche.styles")

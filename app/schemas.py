@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from model.pictures.picture import OutputFormat
-from model.styles import MAX_MIX, STYLE_ID, MixError, Style, normalize_weights
+from model.styles.style import MAX_MIX, STYLE_ID, MixError, Style, normalize_weights
 
 STYLE_ID_PATTERN = rf"^{STYLE_ID.pattern}$"
 MAX_MIX_CHARACTERS = 4096

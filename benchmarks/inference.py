@@ -37,7 +37,7 @@ from model.compiled import CompiledRunner, WholeRunner  # noqa: E402
 from model.fastpath import choose_dtype  # noqa: E402
 from model.pictures.picture import load_picture, to_tensor  # noqa: E402
 from model.network.network import NetworkConfig  # noqa: E402
-from model.styles import StyleLibrary  # noqa: E402
+from model.styles.style import StyleLibrary  # noqa: E402
 from model.stylizer import Look, Stylizer, choose_device  # noqa: E402
 from model.tiling import to_levels  # noqa: E402
 

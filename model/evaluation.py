@@ -21,7 +21,7 @@ from model.losses import (
     style_loss,
 )
 from model.perception import LossNetwork
-from model.styles import StyleLibrary
+from model.styles.style import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.train import StyleRecipe
 from model.training import autocast, choose_precision

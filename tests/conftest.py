@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.encoder import EncoderConfig, EncoderInTraining, save_encoder
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
-from model.styles import Style, save_style
+from model.styles.style import Style, save_style
 from model.network.weights import Weights, load_weights, save_weights
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)

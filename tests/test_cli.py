@@ -20,7 +20,7 @@ from app.cli import main
 from model.encoder import load_encoder
 from model.network.network import NetworkConfig
 from model.perception import VGG19Features
-from model.styles import Style, load_style, save_style
+from model.styles.style import Style, load_style, save_style
 from model.stylizer import Stylizer
 from model.train import StyleRecipe
 
@@ -254,7 +254,7 @@ def test_styles_as_table_and_json(run: Run) -> None:
 
 
 def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_folder: Path) -> None:
-    from model.styles import Style, StyleLibrary
+    from model.styles.style import Style, StyleLibrary
 
     stylizer = Stylizer.load(small_weights_folder, "cpu")
     library = StyleLibrary(

@@ -28,7 +28,7 @@ from app.local_engine import LocalEngine, is_out_of_memory
 from app.metrics import Metrics
 from app.workqueue import Pastiche
 from model.fastpath import FastPath
-from model.styles import load_style
+from model.styles.style import load_style
 from model.stylizer import DeviceError, Look, Stylizer
 from model.network.weights import Weights
 

@@ -14,7 +14,7 @@ from model.compiled import CompiledRunner, WholeRunner
 from model.fastpath import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
 from model.network.network import StyleNetwork
 from model.streaming import Progress
-from model.styles import StyleLibrary
+from model.styles.style import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.network.weights import Weights
 

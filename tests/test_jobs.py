@@ -18,7 +18,7 @@ from service_helpers import assert_problem, photo_bytes, running_client, upload
 from app import database, jobs
 from app.jobfiles import JobFiles
 from app.jobs import Jobs
-from model.styles import Style, StyleLibrary, load_style, pack_style
+from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
 OTHER_NETWORK = "0" * 16
 

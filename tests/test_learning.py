@@ -23,7 +23,7 @@ from app.locks import FileLock
 from app.orders import Order, job_id
 from app.precedence import Deference, PicturesUnderWay
 from app.settings import Settings
-from model.styles import Style, StyleLibrary, load_style, pack_style
+from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
 RECIPE = {"stroke_size": 64, "steps": 15, "batch_size": 1, "crop_size": 32}
 ORDER = Order("new", "waves", "Waves", RECIPE, created="2026-01-02T03:04:05+00:00")
@@ -154,7 +154,7 @@ def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.Monke
             raise OSError(code, "no", str(path))
 
         with monkeypatch.context() as patch:
-            patch.setattr("model.styles.write_atomically", refuse)
+            patch.setattr("model.styles.style.write_atomically", refuse)
             with pytest.raises(LearningError, match=reason) as caught:
                 current.publish(job, ORDER)
         assert "/" not in str(caught.value)

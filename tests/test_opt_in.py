@@ -30,7 +30,7 @@ from service_helpers import assert_problem, make_settings, photo_bytes, upload
 
 from app.jobs import Jobs
 from app.orders import Order, now
-from model.styles import StyleLibrary, load_style
+from model.styles.style import StyleLibrary, load_style
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("PASTICHE_OPT_IN"), reason="takes minutes; set PASTICHE_OPT_IN=1"

@@ -20,7 +20,7 @@ from service_helpers import (
     upload,
 )
 
-from model.styles import load_style
+from model.styles.style import load_style
 from model.stylizer import Look, Stylizer
 
 URL = "/v1/stylize"

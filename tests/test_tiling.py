@@ -7,7 +7,7 @@ from service_helpers import photo_levels
 
 from model import tiling
 from model.storage.assets import asset_folder
-from model.styles import StyleLibrary
+from model.styles.style import StyleLibrary
 from model.stylizer import Look, Stylizer
 from model.tiling import NotFiniteError, TilingMode, to_levels
 from model.network.weights import Weights

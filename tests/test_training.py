@@ -13,7 +13,7 @@ from model.data import PhotoCrops, cycle, find_photos, load_validation_batch, re
 from model.export import export_table, render_previews, start_from
 from model.network.network import NetworkConfig
 from model.perception import VGG19Features
-from model.styles import StyleLibrary
+from model.styles.style import StyleLibrary
 from model.train import (
     OriginalTask,
     StyleRecipe,

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.supervisor import WorkerSupervisor
 from app.worker import device_name
-from model.styles import load_style, pack_style
+from model.styles.style import load_style, pack_style
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

@@ -43,7 +43,7 @@ def distill(
     from model.distill import DistillRecipe, DistillTask
     from model.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
     from model.perception import load_vgg19
-    from model.styles import StyleLibrary
+    from model.styles.style import StyleLibrary
     from model.stylizer import NETWORK_FILE, choose_device
     from model.training import Loop, LoopConfig, choose_precision
     from model.network.weights import load_weights

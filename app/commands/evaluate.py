@@ -13,7 +13,7 @@ from app.commands.common import WeightsDir, error_console, weights_folder
 
 if TYPE_CHECKING:
     from model.evaluation import Report
-    from model.styles import StyleLibrary
+    from model.styles.style import StyleLibrary
     from model.stylizer import Stylizer
 
 BLEND_PAIRS = (
@@ -84,7 +84,7 @@ def evaluate(
 
 def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
     """A network and the styles that came with it; the user's own are not what is judged."""
-    from model.styles import StyleLibrary
+    from model.styles.style import StyleLibrary
     from model.stylizer import Stylizer
 
     stylizer = Stylizer.load(folder, "cpu")

@@ -52,7 +52,7 @@ def finetune(
     from model.perception import LossNetwork, load_vgg19
     from model.previews import render_preview
     from model.pictures.style_picture import pack_source
-    from model.styles import Style, clean_title, save_style
+    from model.styles.style import Style, clean_title, save_style
     from model.stylizer import NETWORK_FILE, Stylizer, choose_device
     from model.network.weights import load_weights
 

@@ -18,7 +18,7 @@ from app.commands.common import DataDir, Device, WeightsDir, error_console, open
 
 if TYPE_CHECKING:
     from model.pictures.picture import PictureLimits
-    from model.styles import StyleLibrary
+    from model.styles.style import StyleLibrary
     from model.stylizer import Look, Stylizer
 
 MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
@@ -124,7 +124,7 @@ def stylize(
 
 def parse_mix(style: str | None, mix: str | None) -> dict[str, float]:
     """Weights by style id from ``--style`` or ``--mix``."""
-    from model.styles import STYLE_ID
+    from model.styles.style import STYLE_ID
 
     if (style is None) == (mix is None):
         raise typer.BadParameter("give a style, or a mix", param_hint="--style / --mix")

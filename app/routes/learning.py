@@ -15,7 +15,7 @@ from app.security import KeyRequired
 from app.services import InjectedServices, Services
 from app.stylizing import give_up_in_time
 from app.uploads import check_form, measure_upload, read_upload
-from model.styles import clean_title
+from model.styles.style import clean_title
 
 MAX_FIELDS = 16
 MAX_FORM_TITLE = 1000  # before it is cleaned; more is no title

@@ -9,7 +9,7 @@ from app.previews import render_preview
 from app.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
 from app.security import KeyRequired
 from app.services import InjectedServices
-from model.styles import MAX_STYLE_FILE_BYTES, STYLE_ID
+from model.styles.style import MAX_STYLE_FILE_BYTES, STYLE_ID
 
 PREVIEW_TYPE = "image/webp"
 FILE_TYPE = "application/octet-stream"

@@ -22,7 +22,7 @@ from app.security import KeyRequiredToStylize
 from app.services import InjectedServices
 from app.stylizing import Recipe, give_up_in_time, stylize_upload
 from app.uploads import check_form
-from model.styles import UnknownStyleError
+from model.styles.style import UnknownStyleError
 
 MAX_FIELDS = 16
 MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'

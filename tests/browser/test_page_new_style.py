@@ -11,7 +11,7 @@ from serving import RunningServer
 from test_page_access import serious_findings
 
 from app.settings import Settings
-from model.styles import Style, save_style
+from model.styles.style import Style, save_style
 from model.network.weights import load_weights
 
 MakePhoto = Callable[..., Path]

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from serving import RunningServer
 
 from app.settings import Settings
-from model.styles import Style, save_style
+from model.styles.style import Style, save_style
 from model.network.weights import load_weights
 
 MakePhoto = Callable[..., Path]

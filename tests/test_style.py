@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from model.styles import (
+from model.styles.style import (
     DamagedStyleError,
     ForeignStyleError,
     MixError,

@@ -1,0 +1,1 @@
+"""Styles: a code and its description, on disk and in portable files."""
