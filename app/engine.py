@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.workqueue import Levels, Pastiche
-from model.stylizer import Look
+from model.inference.stylizer import Look
 
 
 class EngineError(Exception):

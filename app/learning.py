@@ -25,10 +25,10 @@ from model.storage.files import write_atomically
 from model.finetune import FinetuneRecipe, Finetuning
 from model.pictures.picture import encode_picture, load_picture
 from model.perception import LossNetwork
-from model.previews import QUALITY, render_preview, sample_square
+from model.inference.previews import QUALITY, render_preview, sample_square
 from model.stylepicture import UnfitPictureError
 from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
-from model.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
+from model.inference.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
 from model.training import Progress
 from model.network.weights import Weights, load_weights
 

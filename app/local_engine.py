@@ -25,9 +25,9 @@ from app.engine import (
 )
 from app.metrics import Metrics
 from app.workqueue import Levels, Pastiche, Work, WorkQueue
-from model.fastpath import FastPath
-from model.stylizer import Look, Stylizer
-from model.tiling import NotFiniteError, to_levels
+from model.inference.paths import FastPath
+from model.inference.stylizer import Look, Stylizer
+from model.inference.tiling import NotFiniteError, to_levels
 
 CPU_BATCH_PIXELS = 300_000  # larger batches gain nothing on a CPU and make the first wait
 GPU_BATCH_PIXELS = 8_000_000

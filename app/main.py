@@ -27,7 +27,7 @@ from app.services import Pool, Services
 from app.settings import Settings
 from model.storage.assets import asset_folder
 from model.styles.style import StyleLibrary
-from model.stylizer import Stylizer
+from model.inference.stylizer import Stylizer
 
 API_VERSION = "1"
 JOBS_LOOK_S = 15.0

@@ -8,9 +8,9 @@ from PIL import Image
 from app.engine import EngineError
 from app.services import Services
 from app.workqueue import Levels
-from model.previews import RENDER_SIDE, encode_preview, sample_square
+from model.inference.previews import RENDER_SIDE, encode_preview, sample_square
 from model.styles.style import Style
-from model.stylizer import Look
+from model.inference.stylizer import Look
 
 _logger = logging.getLogger("pastiche.styles")
 

@@ -24,7 +24,7 @@ from model.pictures.picture import (
     PictureTooLargeError,
     encode_picture,
 )
-from model.stylizer import Look
+from model.inference.stylizer import Look
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.stylizer import Look
+from model.inference.stylizer import Look
 
 Levels = NDArray[np.uint8]
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.fastpath import StreamedRunner
-from model.stylizer import Stylizer
+from model.inference.paths import StreamedRunner
+from model.inference.stylizer import Stylizer
 
 Run = Callable[[], object]
 Contender = Callable[[Tensor], Run]  # takes a photo (1, 3, H, W), sides multiples of 4

@@ -32,7 +32,7 @@ from model.network.network import default_codes
 from model.perception import LossNetwork, load_vgg19
 from model.stylepicture import prepare_picture
 from model.styles.style import StyleLibrary
-from model.stylizer import NETWORK_FILE, Look, Stylizer
+from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTask, load_style_pictures
 from model.training import Loop, LoopConfig, autocast, choose_precision
 from model.network.weights import Weights, load_weights

@@ -214,7 +214,7 @@ async def measure_throughput(arguments: argparse.Namespace) -> None:
     from app.local_engine import LocalEngine
     from app.metrics import Metrics
     from app.settings import Settings
-    from model.stylizer import Look, Stylizer
+    from model.inference.stylizer import Look, Stylizer
 
     folder = arguments.weights or Settings().weights_dir
     count, side = arguments.requests, arguments.side

@@ -22,7 +22,7 @@ from model.losses import (
 )
 from model.perception import LossNetwork
 from model.styles.style import StyleLibrary
-from model.stylizer import Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 from model.train import StyleRecipe
 from model.training import autocast, choose_precision
 

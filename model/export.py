@@ -10,7 +10,7 @@ from PIL import Image
 from model.storage.files import write_atomically
 from model.pictures.picture import encode_picture, load_picture
 from model.styles.style import Style, StyleLibrary, save_style
-from model.stylizer import NETWORK_FILE, Look, Stylizer
+from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.train import StyleTable
 from model.network.weights import Weights, load_weights, save_weights
 

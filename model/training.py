@@ -32,7 +32,7 @@ CURVE_FILE = "curve.csv"
 def choose_precision(device: str) -> Precision:
     """``bfloat16`` where training is faster in it, else ``float32``.
 
-    Narrower than `model.fastpath.choose_dtype`: the backward pass has to be fast too.
+    Narrower than `model.inference.paths.choose_dtype`: the backward pass has to be fast too.
     """
     if torch.device(device).type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"

@@ -60,7 +60,7 @@ def reachable(start: str) -> set[str]:
 def test_a_web_process_never_imports_the_training_side() -> None:
     found = reachable("app.server")
     assert "app.main" in found
-    assert "model.inference.stylizer" in found or "model.stylizer" in found
+    assert "model.inference.stylizer" in found or "model.inference.stylizer" in found
     assert not [name for name in found if name.startswith(TRAINING)]
 
 

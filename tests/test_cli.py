@@ -21,7 +21,7 @@ from model.encoder import load_encoder
 from model.network.network import NetworkConfig
 from model.perception import VGG19Features
 from model.styles.style import Style, load_style, save_style
-from model.stylizer import Stylizer
+from model.inference.stylizer import Stylizer
 from model.train import StyleRecipe
 
 
@@ -125,7 +125,7 @@ def test_large_photos_go_in_pieces(
     save_photo(tmp_path / "photo.png", (60, 50))
     command = ["stylize", "photo.png", "--style", "amber", "-o"]
     assert run(*command, "whole.png").code == 0
-    monkeypatch.setattr("model.stylizer.CPU_WHOLE_PIXELS", 1_000)
+    monkeypatch.setattr("model.inference.stylizer.CPU_WHOLE_PIXELS", 1_000)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 2_000)  # of more it warns
     found = []
     for name, *options in (["exact.png"], ["quick.png", "--tiles", "quick"]):

@@ -27,9 +27,9 @@ from app.engine import (
 from app.local_engine import LocalEngine, is_out_of_memory
 from app.metrics import Metrics
 from app.workqueue import Pastiche
-from model.fastpath import FastPath
+from model.inference.paths import FastPath
 from model.styles.style import load_style
-from model.stylizer import DeviceError, Look, Stylizer
+from model.inference.stylizer import DeviceError, Look, Stylizer
 from model.network.weights import Weights
 
 BATCH_PIXELS = 100_000

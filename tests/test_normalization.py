@@ -20,7 +20,7 @@ from model.network.normalization import (
     local_response,
     make_norm,
 )
-from model.stylizer import Stylizer
+from model.inference.stylizer import Stylizer
 from model.train import StyleRecipe
 from model.network.weights import fingerprint_network, load_weights, save_weights
 

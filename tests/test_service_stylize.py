@@ -21,7 +21,7 @@ from service_helpers import (
 )
 
 from model.styles.style import load_style
-from model.stylizer import Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 
 URL = "/v1/stylize"
 

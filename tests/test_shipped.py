@@ -14,7 +14,7 @@ from model.encoder import load_encoder
 from model.pictures.picture import load_picture, to_tensor
 from model.losses import Moments, measure_style, style_loss
 from model.styles.style import StyleLibrary, load_style
-from model.stylizer import Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from model.pictures.picture import Picture
-from model.stylizer import DeviceError, Look, Stylizer, choose_device
+from model.inference.stylizer import DeviceError, Look, Stylizer, choose_device
 from model.network.weights import Weights
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from service_helpers import photo_levels
 
-from model import tiling
+from model.inference import tiling
 from model.storage.assets import asset_folder
 from model.styles.style import StyleLibrary
-from model.stylizer import Look, Stylizer
-from model.tiling import NotFiniteError, TilingMode, to_levels
+from model.inference.stylizer import Look, Stylizer
+from model.inference.tiling import NotFiniteError, TilingMode, to_levels
 from model.network.weights import Weights
 
 

@@ -10,7 +10,7 @@ import torch
 from app.admission import Admission
 from app.engine import OverloadedError
 from app.workqueue import Work, WorkQueue
-from model.stylizer import Look
+from model.inference.stylizer import Look
 
 SPEED = 1000.0  # pixels per second
 NO_CODE = torch.zeros(1)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from model.styles.style import StyleLibrary
-    from model.stylizer import Stylizer
+    from model.inference.stylizer import Stylizer
 
 Device = Annotated[str, typer.Option(envvar="PASTICHE_DEVICE", help="auto, cpu, cuda or cuda:1.")]
 WeightsDir = Annotated[
@@ -53,7 +53,7 @@ def open_stylizer(
     device: str, weights: Path | None, data: Path | None
 ) -> tuple["Stylizer", "StyleLibrary"]:
     """The network on its device, and its styles."""
-    from model.stylizer import Stylizer
+    from model.inference.stylizer import Stylizer
 
     folder = weights_folder(weights)
     stylizer = Stylizer.load(folder, device)

@@ -44,7 +44,7 @@ def distill(
     from model.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
     from model.perception import load_vgg19
     from model.styles.style import StyleLibrary
-    from model.stylizer import NETWORK_FILE, choose_device
+    from model.inference.stylizer import NETWORK_FILE, choose_device
     from model.training import Loop, LoopConfig, choose_precision
     from model.network.weights import load_weights
 

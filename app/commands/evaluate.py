@@ -14,7 +14,7 @@ from app.commands.common import WeightsDir, error_console, weights_folder
 if TYPE_CHECKING:
     from model.evaluation import Report
     from model.styles.style import StyleLibrary
-    from model.stylizer import Stylizer
+    from model.inference.stylizer import Stylizer
 
 BLEND_PAIRS = (
     ("starry-night", "great-wave"),
@@ -85,7 +85,7 @@ def evaluate(
 def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
     """A network and the styles that came with it; the user's own are not what is judged."""
     from model.styles.style import StyleLibrary
-    from model.stylizer import Stylizer
+    from model.inference.stylizer import Stylizer
 
     stylizer = Stylizer.load(folder, "cpu")
     return stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)

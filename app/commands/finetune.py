@@ -50,10 +50,10 @@ def finetune(
     from model.finetune import BASE, FinetuneRecipe, Finetuning
     from model.pictures.picture import load_picture
     from model.perception import LossNetwork, load_vgg19
-    from model.previews import render_preview
+    from model.inference.previews import render_preview
     from model.pictures.style_picture import pack_source
     from model.styles.style import Style, clean_title, save_style
-    from model.stylizer import NETWORK_FILE, Stylizer, choose_device
+    from model.inference.stylizer import NETWORK_FILE, Stylizer, choose_device
     from model.network.weights import load_weights
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))

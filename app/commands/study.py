@@ -88,7 +88,7 @@ def normalization(
     from model.storage.files import write_atomically
     from model.pictures.picture import encode_picture, to_tensor
     from model.study import Material, Study, StudySettings, list_runs, list_variants
-    from model.stylizer import choose_device
+    from model.inference.stylizer import choose_device
     from model.train import load_style_pictures
 
     if photo_size % 4:

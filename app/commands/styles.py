@@ -29,7 +29,7 @@ def styles(
     """List the styles; `pastiche styles retune` has those of an earlier network learned anew."""
     if context.invoked_subcommand is not None:
         return
-    from model.stylizer import NETWORK_FILE
+    from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
 
     folder = weights_folder(weights)
@@ -73,7 +73,7 @@ def retune(
     from app.library import SharedLibrary
     from app.orders import retune_order
     from app.settings import Settings
-    from model.stylizer import NETWORK_FILE
+    from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
 
     folder = weights_folder(weights)

@@ -19,7 +19,7 @@ from app.commands.common import DataDir, Device, WeightsDir, error_console, open
 if TYPE_CHECKING:
     from model.pictures.picture import PictureLimits
     from model.styles.style import StyleLibrary
-    from model.stylizer import Look, Stylizer
+    from model.inference.stylizer import Look, Stylizer
 
 MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
 
@@ -94,7 +94,7 @@ def stylize(
     if not force:
         refuse_overwriting(orders)
 
-    from model.stylizer import Look
+    from model.inference.stylizer import Look
 
     stylizer, library = open_stylizer(device, weights, data)
     check_known(shares, library)

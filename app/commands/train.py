@@ -62,7 +62,7 @@ def train(
     from model.data import find_photos
     from model.export import export_table, render_previews, start_from
     from model.perception import load_vgg19
-    from model.stylizer import choose_device
+    from model.inference.stylizer import choose_device
     from model.train import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
     from model.training import Loop, LoopConfig, choose_precision
 

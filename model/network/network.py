@@ -27,7 +27,7 @@ LATER_OPTIONS = ("norm", "groups", "resampling")
 class NetworkConfig:
     """Dimensions of a `StyleNetwork`; stored in its weight file.
 
-    All but the dimensions is for comparison: `model.stylizer` takes networks with the defaults.
+    All but the dimensions is for comparison: `model.inference.stylizer` takes networks with the defaults.
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ def fast_paths(
         if dtype != torch.float32:
             yield lambda: FastPath(name, StreamedRunner(network, dtype))
         return
-    from model.compiled import CompiledRunner, WholeRunner
+    from model.inference.whole import CompiledRunner, WholeRunner
 
     if dtype != torch.float32:
         yield lambda: FastPath(name, WholeRunner(network, dtype))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.storage.assets import asset_folder
 from model.pictures.picture import encode_picture, load_picture
-from model.stylizer import Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 
 SAMPLE = "astronaut.jpg"
 RENDER_SIDE = 512  # px: strokes come out at the size that people will see

@@ -38,7 +38,7 @@ class WholeRunner:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
-        """See `model.fastpath.Runner`; told once, before it starts: it takes milliseconds."""
+        """See `model.inference.paths.Runner`; told once, before it starts: it takes milliseconds."""
         progress(0.0)
         smooth = self.dtype == torch.bfloat16 and least_detail(photos) < SMOOTH_DETAIL
         if smooth or low_contrast(photos):

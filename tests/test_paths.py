@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model import fastpath
+from model.inference import paths as fastpath
 from model.storage.assets import asset_folder
-from model.compiled import CompiledRunner, WholeRunner
-from model.fastpath import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
+from model.inference.whole import CompiledRunner, WholeRunner
+from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
 from model.network.network import StyleNetwork
 from model.streaming import Progress
 from model.styles.style import StyleLibrary
-from model.stylizer import Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 from model.network.weights import Weights
 
 CPU = torch.device("cpu")

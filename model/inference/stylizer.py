@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.fastpath import FastPath, StreamedRunner, checked_paths, choose_dtype
+from model.inference.paths import FastPath, StreamedRunner, checked_paths, choose_dtype
 from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
 from model.network.network import logit_moments, shift_output
 from model.rows import to_unit
 from model.streaming import Progress
-from model.tiling import Levels, TilingMode, stylize_tiled
+from model.inference.tiling import Levels, TilingMode, stylize_tiled
 from model.network.weights import Weights, load_weights
 
 NETWORK_FILE = "network.safetensors"
@@ -200,7 +200,7 @@ class Stylizer:
         levels
             (H, W, 3).
         mode
-            "exact", the result of the whole picture, or "quick"; see `model.tiling`.
+            "exact", the result of the whole picture, or "quick"; see `model.inference.tiling`.
         progress
             As of `stylize_batch`.
 
