@@ -13,7 +13,7 @@ from model.storage.assets import asset_folder
 from model.inference.whole import CompiledRunner, WholeRunner
 from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
 from model.network.network import StyleNetwork
-from model.streaming import Progress
+from model.inference.streamed.network import Progress
 from model.styles.style import StyleLibrary
 from model.inference.stylizer import Look, Stylizer
 from model.network.weights import Weights

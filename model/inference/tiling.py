@@ -2,7 +2,7 @@
 
 Two ways, both from and to uint8, so that a picture costs 6 bytes a pixel and not 24:
 
-**Exact.** The pass of `model.streaming`, feature maps in temporary files. The result is that of
+**Exact.** The pass of `model.inference.streamed.network`, feature maps in temporary files. The result is that of
 the whole picture: one pass over the layers, each layer's statistics complete before the next
 begins. The alternative, tiles with a halo and nothing kept, would compute everything before a layer
 again for each of the 16 layers, some eight times the arithmetic. Of what is kept, the two layers of
@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.features import FileStore
+from model.inference.streamed.bands import FileStore
 from model.pictures.picture import keep_colors
-from model.rows import to_unit
-from model.streaming import Pass, Progress, StreamedNetwork
+from model.inference.streamed.rows import to_unit
+from model.inference.streamed.network import Pass, Progress, StreamedNetwork
 
 TilingMode = Literal["exact", "quick"]
 

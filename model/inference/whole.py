@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.network.network import StyleNetwork, aligned_side
-from model.rows import SMOOTH_DETAIL, least_detail, low_contrast
-from model.streaming import Progress
+from model.inference.streamed.rows import SMOOTH_DETAIL, least_detail, low_contrast
+from model.inference.streamed.network import Progress
 
 GRAPH_PIXELS = 2_100_000  # of a batch: beyond it, launching kernels is no longer what takes time
 GRAPH_AFTER = 3  # batches of one shape before it is worth a graph

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.features import FileStore
+from model.inference.streamed.bands import FileStore
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
-from model.rows import low_contrast
+from model.inference.streamed.rows import low_contrast
 from model.network.statistics import Statistics, instance_statistics
-from model.streaming import Pass, StreamedNetwork
+from model.inference.streamed.network import Pass, StreamedNetwork
 
 
 def make(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.convolution import Rows
+from model.inference.streamed.convolution import Rows
 
 
 class Features(Rows, Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.features import FileStore, MemoryStore, Store, scratch_folder
+from model.inference.streamed.bands import FileStore, MemoryStore, Store, scratch_folder
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.convolution import RowConvolution, Rows
+from model.inference.streamed.convolution import RowConvolution, Rows
 from model.network.network import aligned_side
 from model.network.statistics import Statistics, normalize
 

@@ -1,0 +1,1 @@
+"""The network as a CPU runs it, in bands of rows, and for pictures of any size."""
