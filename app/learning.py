@@ -20,16 +20,16 @@ from app.jobfiles import JobFiles
 from app.orders import Order
 from app.precedence import Deference
 from app.settings import Settings
-from model.encoder import find_encoder, load_encoder
+from model.training.encoder import find_encoder, load_encoder
 from model.storage.files import write_atomically
-from model.finetune import FinetuneRecipe, Finetuning
+from model.training.one_style import FinetuneRecipe, Finetuning
 from model.pictures.picture import encode_picture, load_picture
-from model.perception import LossNetwork
+from model.training.perception import LossNetwork
 from model.inference.previews import QUALITY, render_preview, sample_square
-from model.stylepicture import UnfitPictureError
+from model.training.stylepicture import UnfitPictureError
 from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
-from model.training import Progress
+from model.training.loop import Progress
 from model.network.weights import Weights, load_weights
 
 PIECE_S = 3.0

@@ -25,7 +25,7 @@ class Order:
     title
         Of the style.
     recipe
-        Options of `model.finetune.FinetuneRecipe`.
+        Options of `model.training.one_style.FinetuneRecipe`.
     digest
         Of all that was asked for, to tell a second try from another order.
     created

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model.encoder import EncoderConfig, EncoderInTraining, save_encoder
+from model.training.encoder import EncoderConfig, EncoderInTraining, save_encoder
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.styles.style import Style, save_style
 from model.network.weights import Weights, load_weights, save_weights

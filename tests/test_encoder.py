@@ -7,20 +7,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.data import find_photos
-from model.distill import DistillRecipe, DistillTask
-from model.encoder import (
+from model.training.crops import find_photos
+from model.training.distillation import DistillRecipe, DistillTask
+from model.training.encoder import (
     EncoderConfig,
     EncoderInTraining,
     PerceptualEncoder,
     load_encoder,
     save_encoder,
 )
-from model.losses import content_loss, feature_moments, style_loss
+from model.training.losses import content_loss, feature_moments, style_loss
 from model.network.network import NetworkConfig, StyleNetwork
-from model.perception import VGG19Features
+from model.training.perception import VGG19Features
 from model.storage.tensorfile import DamagedFileError
-from model.training import Loop, LoopConfig
+from model.training.loop import Loop, LoopConfig
 
 SMALL = EncoderConfig((4, 6, 8))
 NETWORK = NetworkConfig(channels=8, residual_blocks=1)

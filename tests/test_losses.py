@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
-from model.perception import Pooling, StochasticPool2d, VGG19Features, load_vgg19, pyramid
+from model.training.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
+from model.training.perception import Pooling, StochasticPool2d, VGG19Features, load_vgg19, pyramid
 
 
 def test_moments_by_hand() -> None:

@@ -21,7 +21,7 @@ from model.network.normalization import (
     make_norm,
 )
 from model.inference.stylizer import Stylizer
-from model.train import StyleRecipe
+from model.training.many_styles import StyleRecipe
 from model.network.weights import fingerprint_network, load_weights, save_weights
 
 KINDS: tuple[NormKind, ...] = get_args(NormKind)

@@ -17,7 +17,7 @@ from app.cli import app, main
 from app.commands.studypage import BEGIN, END, to_markdown
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.network.normalization import NormKind
-from model.perception import VGG19Features
+from model.training.perception import VGG19Features
 from model.study import (
     BASE,
     KINDS,
@@ -27,7 +27,7 @@ from model.study import (
     list_variants,
     summarize,
 )
-from model.train import StyleRecipe
+from model.training.many_styles import StyleRecipe
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "normalization.md"
@@ -235,7 +235,7 @@ def test_a_variant_that_fails_is_said_to(
         return {name: torch.tensor(torch.inf) for name in ("total", "content", "style")}
 
     with monkeypatch.context() as patch:
-        patch.setattr("model.training.Loop.advance", diverge)
+        patch.setattr("model.training.loop.Loop.advance", diverge)
         code, err = run("--only", "layer", "--page", "page.md")
     assert code == 0, err
     lines = (tmp_path / "page.md").read_text().splitlines()

@@ -12,7 +12,7 @@ import typer
 from app.commands.common import WeightsDir, error_console, weights_folder
 
 if TYPE_CHECKING:
-    from model.evaluation import Report
+    from model.training.evaluation import Report
     from model.styles.style import StyleLibrary
     from model.inference.stylizer import Stylizer
 
@@ -43,12 +43,12 @@ def evaluate(
     weights: WeightsDir = None,
 ) -> None:
     """Measure a network: losses per style, blends, strength 0, distance between styles."""
-    from model.data import find_photos
-    from model.evaluation import evaluate as measure
-    from model.evaluation import render_sheet, render_strip
+    from model.training.crops import find_photos
+    from model.training.evaluation import evaluate as measure
+    from model.training.evaluation import render_sheet, render_strip
     from model.pictures.picture import encode_picture
-    from model.perception import load_vgg19
-    from model.train import StyleRecipe, load_style_pictures
+    from model.training.perception import load_vgg19
+    from model.training.many_styles import StyleRecipe, load_style_pictures
 
     recipe = StyleRecipe()
     stylizer, library = open_network(weights_folder(weights))

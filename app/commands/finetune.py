@@ -45,11 +45,11 @@ def finetune(
 
     from app.orders import now, style_id
     from app.settings import default_data_dir
-    from model.data import find_photos
-    from model.encoder import find_encoder, load_encoder
-    from model.finetune import BASE, FinetuneRecipe, Finetuning
+    from model.training.crops import find_photos
+    from model.training.encoder import find_encoder, load_encoder
+    from model.training.one_style import BASE, FinetuneRecipe, Finetuning
     from model.pictures.picture import load_picture
-    from model.perception import LossNetwork, load_vgg19
+    from model.training.perception import LossNetwork, load_vgg19
     from model.inference.previews import render_preview
     from model.pictures.style_picture import pack_source
     from model.styles.style import Style, clean_title, save_style

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from app.commands.common import error_console
 
 if TYPE_CHECKING:
-    from model.training import Progress as Report
+    from model.training.loop import Progress as Report
 
 
 class Run(Protocol):
-    """`model.training.Loop.run` and the like."""
+    """`model.training.loop.Loop.run` and the like."""
 
     def __call__(
         self,

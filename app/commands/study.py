@@ -16,7 +16,7 @@ from app.commands.common import Device, WeightsDir, error_console, weights_folde
 if TYPE_CHECKING:
     from PIL import Image
 
-    from model.perception import LossNetwork, Pooling
+    from model.training.perception import LossNetwork, Pooling
     from model.study import Study, Variant
 
     Outcome = tuple[dict[str, Any], Image.Image | None]
@@ -84,12 +84,12 @@ def normalization(
 
     from app.commands.studypage import check_page, write_page
     from model.storage.assets import asset_folder
-    from model.data import find_photos
+    from model.training.crops import find_photos
     from model.storage.files import write_atomically
     from model.pictures.picture import encode_picture, to_tensor
     from model.study import Material, Study, StudySettings, list_runs, list_variants
     from model.inference.stylizer import choose_device
-    from model.train import load_style_pictures
+    from model.training.many_styles import load_style_pictures
 
     if photo_size % 4:
         raise typer.BadParameter(f"{photo_size} px is no multiple of 4")
@@ -213,9 +213,9 @@ class LossNetworks:
 
     def __call__(self, pooling: "Pooling", global_content: bool) -> "LossNetwork":
         """The network with a kind of pooling, its content layer averaged over positions or not."""
-        from model.encoder import find_encoder, load_encoder
-        from model.perception import load_vgg19
-        from model.train import StyleRecipe
+        from model.training.encoder import find_encoder, load_encoder
+        from model.training.perception import load_vgg19
+        from model.training.many_styles import StyleRecipe
 
         key = (pooling, global_content)
         if key not in self._loaded:

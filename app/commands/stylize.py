@@ -215,7 +215,7 @@ def plan(photos: list[str], output: Path | None, suffix: str | None, label: str)
 
 def find_sources(photos: list[str]) -> list[tuple[Path, Path]]:
     """Every photo with its place below an output folder."""
-    from model.data import PHOTO_SUFFIXES
+    from model.training.crops import PHOTO_SUFFIXES
 
     sources: list[tuple[Path, Path]] = []
     for text in photos:

@@ -17,15 +17,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from model.storage.assets import asset_folder
-from model.data import PhotoCrops, load_validation_batch
-from model.leaves import LeavesCrops
-from model.losses import Moments, content_loss, measure_style, observe, style_loss
-from model.nearest import blend_nearest
+from model.training.crops import PhotoCrops, load_validation_batch
+from model.training.dead_leaves import LeavesCrops
+from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
+from model.training.nearest import blend_nearest
 from model.network.network import StyleNetwork
-from model.perception import LossNetwork
-from model.stylepicture import prepare_picture
-from model.train import RowModule, StyleRecipe
-from model.training import (
+from model.training.perception import LossNetwork
+from model.training.stylepicture import prepare_picture
+from model.training.many_styles import RowModule, StyleRecipe
+from model.training.loop import (
     CHECKPOINT_FILE,
     CURVE_FILE,
     Loop,
@@ -103,13 +103,13 @@ class FinetuneTask:
     recipe
         What and how.
     target
-        Moments of the style picture, see `model.losses.measure_style`.
+        Moments of the style picture, see `model.training.losses.measure_style`.
     network
         Frozen.
     row
         (P,), the start.
     loss_network
-        Frozen; has the layers of `model.train.StyleRecipe`.
+        Frozen; has the layers of `model.training.many_styles.StyleRecipe`.
     photos
         Content; none, the samples and dead-leaves pictures.
     device
@@ -187,7 +187,7 @@ class Finetuning:
     rows
         (S, P), the rows that there are.
     loss_network
-        A `model.encoder.PerceptualEncoder`, or VGG-19; frozen.
+        A `model.training.encoder.PerceptualEncoder`, or VGG-19; frozen.
     recipe
         What and how.
     directory
@@ -199,7 +199,7 @@ class Finetuning:
 
     Raises
     ------
-    model.stylepicture.UnfitPictureError
+    model.training.stylepicture.UnfitPictureError
         There is no style to learn from the picture.
     ValueError
         The checkpoint is damaged, or of another picture, network or recipe.

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
-from model.perception import VGG19_CHANNELS, LossNetwork
+from model.training.perception import VGG19_CHANNELS, LossNetwork
 from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
 
 ENCODER_FORMAT = "pastiche-encoder-1"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.perception import LossNetwork, pyramid
+from model.training.perception import LossNetwork, pyramid
 
 
 class Moments(NamedTuple):

@@ -11,7 +11,7 @@ import random
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
-from model.data import draw
+from model.training.crops import draw
 from model.pictures.picture import to_tensor
 
 SMALLEST_RADIUS = 0.02  # of the side
@@ -65,7 +65,7 @@ def _draw_colour(rng: random.Random) -> tuple[int, int, int]:
 
 
 class LeavesCrops:
-    """Dead-leaves pictures as `model.data.PhotoCrops` gives photos."""
+    """Dead-leaves pictures as `model.training.crops.PhotoCrops` gives photos."""
 
     def __init__(self, size: int, seed: int = 0) -> None:
         self.size = size

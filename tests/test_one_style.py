@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.data import find_photos
-from model.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
-from model.finetune import (
+from model.training.crops import find_photos
+from model.training.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
+from model.training.one_style import (
     BASE,
     GROUP,
     FinetuneRecipe,
@@ -21,11 +21,11 @@ from model.finetune import (
     has_converged,
     sample_photos,
 )
-from model.leaves import LeavesCrops, draw_leaves
-from model.losses import measure_style
-from model.nearest import blend_nearest
+from model.training.dead_leaves import LeavesCrops, draw_leaves
+from model.training.losses import measure_style
+from model.training.nearest import blend_nearest
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
-from model.stylepicture import UnfitPictureError, prepare_picture
+from model.training.stylepicture import UnfitPictureError, prepare_picture
 from model.network.weights import Weights, save_weights
 
 CONFIG = NetworkConfig(channels=8, residual_blocks=1)

@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from model.data import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
-from model.export import export_table, render_previews, start_from
+from model.training.crops import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
+from model.training.export import export_table, render_previews, start_from
 from model.network.network import NetworkConfig
-from model.perception import VGG19Features
+from model.training.perception import VGG19Features
 from model.styles.style import StyleLibrary
-from model.train import (
+from model.training.many_styles import (
     OriginalTask,
     StyleRecipe,
     StyleTable,
     StyleTask,
     load_style_pictures,
 )
-from model.training import Loop, LoopConfig, MovingAverage
+from model.training.loop import Loop, LoopConfig, MovingAverage
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = StyleRecipe(

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from model.data import load_validation_batch, resize_short_side
+from model.training.crops import load_validation_batch, resize_short_side
 from model.pictures.picture import load_picture, to_image, to_tensor
-from model.losses import (
+from model.training.losses import (
     Moments,
     content_loss,
     gram_loss,
@@ -20,11 +20,11 @@ from model.losses import (
     observe,
     style_loss,
 )
-from model.perception import LossNetwork
+from model.training.perception import LossNetwork
 from model.styles.style import StyleLibrary
 from model.inference.stylizer import Look, Stylizer
-from model.train import StyleRecipe
-from model.training import autocast, choose_precision
+from model.training.many_styles import StyleRecipe
+from model.training.loop import autocast, choose_precision
 
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 

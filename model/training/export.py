@@ -11,7 +11,7 @@ from model.storage.files import write_atomically
 from model.pictures.picture import encode_picture, load_picture
 from model.styles.style import Style, StyleLibrary, save_style
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
-from model.train import StyleTable
+from model.training.many_styles import StyleTable
 from model.network.weights import Weights, load_weights, save_weights
 
 PREVIEW_SIDE = 256  # px

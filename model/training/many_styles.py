@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.data import (
+from model.training.crops import (
     PhotoCrops,
     cycle,
     find_photos,
@@ -18,9 +18,9 @@ from model.data import (
     resize_short_side,
 )
 from model.pictures.picture import load_picture, to_tensor
-from model.losses import Moments, content_loss, measure_style, observe, style_loss
+from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
 from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
-from model.perception import LossNetwork
+from model.training.perception import LossNetwork
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.data import PhotoCrops, cycle, load_validation_batch
-from model.encoder import EncoderConfig, EncoderInTraining
-from model.losses import feature_moments
+from model.training.crops import PhotoCrops, cycle, load_validation_batch
+from model.training.encoder import EncoderConfig, EncoderInTraining
+from model.training.losses import feature_moments
 from model.network.network import StyleNetwork
-from model.perception import VGG19Features
+from model.training.perception import VGG19Features
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How networks and styles are learned and judged; needs a loss network."""
