@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ("storage", "pictures", "network", "styles", "inference", "training", "study")
 # What only a training process loads.
 TRAINING = (
-    *("model.training.loop", "model.study", "app.jobs.learner", "app.jobs.worker"),
+    *("model.training.loop", "model.study.study", "app.jobs.learner", "app.jobs.worker"),
     *("app.learning", "app.worker"),
 )
 

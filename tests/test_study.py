@@ -18,7 +18,7 @@ from app.commands.studypage import BEGIN, END, to_markdown
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.network.normalization import NormKind
 from model.training.perception import VGG19Features
-from model.study import (
+from model.study.study import (
     BASE,
     KINDS,
     StudySettings,

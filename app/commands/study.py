@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from model.training.perception import LossNetwork, Pooling
-    from model.study import Study, Variant
+    from model.study.study import Study, Variant
 
     Outcome = tuple[dict[str, Any], Image.Image | None]
 
@@ -87,7 +87,7 @@ def normalization(
     from model.training.crops import find_photos
     from model.storage.files import write_atomically
     from model.pictures.picture import encode_picture, to_tensor
-    from model.study import Material, Study, StudySettings, list_runs, list_variants
+    from model.study.study import Material, Study, StudySettings, list_runs, list_variants
     from model.inference.stylizer import choose_device
     from model.training.many_styles import load_style_pictures
 

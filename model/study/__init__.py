@@ -1,0 +1,1 @@
+"""The laboratory: networks that differ in one thing, trained and judged alike."""
