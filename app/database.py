@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.errors import ApiError
+from app.web.errors import ApiError
 from app.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from app.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
-from app.errors import ApiError
+from app.web.errors import ApiError
 from app.jobfiles import JobFiles
 from app.orders import Order, job_id
-from app.schemas import JobInfo, JobState
+from app.web.schemas import JobInfo, JobState
 from app.settings import Settings
 
 if TYPE_CHECKING:

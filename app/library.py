@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from torch import Tensor
 
-from app.errors import ApiError
-from app.schemas import StyleInfo
+from app.web.errors import ApiError
+from app.web.schemas import StyleInfo
 from model.styles.style import Style, StyleLibrary, UnknownStyleError, pack_style, read_style
 
 

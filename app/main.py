@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from app.admission import Admission
 from app.database import jobs_folder
 from app.engine import EngineError
-from app.errors import ApiError, install_handlers
+from app.web.errors import ApiError, install_handlers
 from app.jobs import Jobs
 from app.library import SharedLibrary
 from app.local_engine import LocalEngine
 from app.metrics import Metrics
-from app.middleware import FORM_OVERHEAD_BYTES, RequestEnvelope
-from app.page import Page
+from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
+from app.web.page import Page
 from app.precedence import PicturesUnderWay
 from app.routes import health, jobs, learning, reference, styles, stylize
-from app.schemas import JobState, Problem
+from app.web.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
 from model.storage.assets import asset_folder

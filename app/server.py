@@ -12,7 +12,7 @@ from types import FrameType
 
 import uvicorn
 
-from app.connections import PacedProtocol
+from app.web.connections import PacedProtocol
 from app.logs import configure_logging
 from app.main import create_app
 from app.services import Services

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from app.engine import DeadlineError
-from app.errors import ClientGoneError
+from app.web.errors import ClientGoneError
 from app.services import Services
-from app.uploads import decode_upload, fit_side, measure_upload
+from app.web.forms import decode_upload, fit_side, measure_upload
 from app.workqueue import Levels
 from model.pictures.picture import (
     MAX_OUTPUT_SIDES,
@@ -87,7 +87,7 @@ async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe)
     Raises
     ------
     EngineError, PictureError, ApiError, UnknownStyleError
-        Each with its HTTP answer in `app.errors`.
+        Each with its HTTP answer in `app.web.errors`.
     """
     settings, engine, timings = services.settings, services.engine, Timings()
     limits, max_bytes = settings.picture_limits, settings.max_upload_bytes

@@ -16,7 +16,7 @@ from service_helpers import (
     upload,
 )
 
-from app.errors import ApiError, to_api_error
+from app.web.errors import ApiError, to_api_error
 from app.main import create_app
 
 URL = "/v1/stylize"

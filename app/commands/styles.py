@@ -68,7 +68,7 @@ def retune(
     data: DataDir = None,
 ) -> None:
     """Queue styles of an earlier network to be learned anew; a running worker does it."""
-    from app.errors import ApiError
+    from app.web.errors import ApiError
     from app.jobs import Jobs
     from app.library import SharedLibrary
     from app.orders import retune_order

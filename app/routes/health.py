@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Response
 
 from app.engine import EngineState
-from app.errors import ApiError, problem_responses
+from app.web.errors import ApiError, problem_responses
 from app.metrics import METRICS_TYPE
-from app.schemas import Health, Readiness
+from app.web.schemas import Health, Readiness
 from app.services import InjectedServices
 
 router = APIRouter(tags=["operation"])

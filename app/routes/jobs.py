@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.engine import EngineState
-from app.errors import ApiError, problem_responses
-from app.schemas import STYLE_ID_PATTERN, JobInfo, JobList
-from app.security import KeyRequired
+from app.web.errors import ApiError, problem_responses
+from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
+from app.web.security import KeyRequired
 from app.services import InjectedServices, Services
 
 LOOK_S = 0.4  # between two looks for news

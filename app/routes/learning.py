@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
 from app.engine import DrainingError, EngineState
-from app.errors import problem_responses
+from app.web.errors import problem_responses
 from app.orders import Order, job_id, now, retune_order, style_id
-from app.paintings import prepare_painting, prepare_photo
+from app.web.paintings import prepare_painting, prepare_photo
 from app.routes.styles import StyleIdInPath
-from app.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
-from app.security import KeyRequired
+from app.web.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
+from app.web.security import KeyRequired
 from app.services import InjectedServices, Services
 from app.stylizing import give_up_in_time
-from app.uploads import check_form, measure_upload, read_upload
+from app.web.forms import check_form, measure_upload, read_upload
 from model.styles.style import clean_title
 
 MAX_FIELDS = 16

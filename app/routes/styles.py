@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from app.errors import ApiError, problem_responses
+from app.web.errors import ApiError, problem_responses
 from app.previews import render_preview
-from app.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
-from app.security import KeyRequired
+from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
+from app.web.security import KeyRequired
 from app.services import InjectedServices
 from model.styles.style import MAX_STYLE_FILE_BYTES, STYLE_ID
 

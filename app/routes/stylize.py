@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.openapi.models import Example
 
-from app.errors import ApiError, problem_responses
-from app.schemas import (
+from app.web.errors import ApiError, problem_responses
+from app.web.schemas import (
     MAX_MIX_CHARACTERS,
     Absent,
     Flag,
@@ -18,10 +18,10 @@ from app.schemas import (
     StyleId,
     parse_mix,
 )
-from app.security import KeyRequiredToStylize
+from app.web.security import KeyRequiredToStylize
 from app.services import InjectedServices
 from app.stylizing import Recipe, give_up_in_time, stylize_upload
-from app.uploads import check_form
+from app.web.forms import check_form
 from model.styles.style import UnknownStyleError
 
 MAX_FIELDS = 16

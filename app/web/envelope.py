@@ -9,9 +9,9 @@ from time import perf_counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_response, to_api_error
+from app.web.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_response, to_api_error
 from app.metrics import Metrics
-from app.security import SECURITY_HEADERS, check_request
+from app.web.security import SECURITY_HEADERS, check_request
 
 FORM_OVERHEAD_BYTES = 65_536  # what a form has beside its file
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -33,7 +33,7 @@ class RequestEnvelope:
     max_body_bytes
         Bodies beyond it answer 413: at once where the length is declared, else as it is passed.
     accepted_hosts
-        See `app.security.check_request`.
+        See `app.web.security.check_request`.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.errors import PROBLEM_TYPE, ApiError, problem_body
-from app.security import SECURITY_HEADERS
+from app.web.errors import PROBLEM_TYPE, ApiError, problem_body
+from app.web.security import SECURITY_HEADERS
 
 LINGER_S = 5.0  # for the rest of a body that was answered before its end, or a closed connection
 

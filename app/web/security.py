@@ -8,7 +8,7 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
-from app.errors import ApiError
+from app.web.errors import ApiError
 from app.services import InjectedServices
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

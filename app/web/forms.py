@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from fastapi import Request, UploadFile
 
-from app.errors import ApiError
+from app.web.errors import ApiError
 from model.pictures.picture import Picture, PictureLimits, measure_picture, read_picture
 
 

@@ -25,7 +25,7 @@ from app.engine import (
     OutOfMemoryError,
     OverloadedError,
 )
-from app.schemas import Problem
+from app.web.schemas import Problem
 from model.pictures.picture import (
     EmptyPictureError,
     PictureError,

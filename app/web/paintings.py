@@ -3,8 +3,8 @@
 from fastapi import UploadFile
 from PIL import ImageStat
 
-from app.errors import ApiError
-from app.uploads import decode_upload, read_upload
+from app.web.errors import ApiError
+from app.web.forms import decode_upload, read_upload
 from model.pictures.picture import PictureLimits, encode_picture, read_picture
 from model.pictures.style_picture import LEAST_SPREAD, QUALITY, SMALLEST_SIDE, crop_source, pack_source
 

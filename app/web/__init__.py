@@ -1,0 +1,1 @@
+"""HTTP that no route owns: envelope, connections, errors, schemas, forms."""
