@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 from fastapi import FastAPI
 
-from app.admission import Admission
+from app.engine.admission import Admission
 from app.database import jobs_folder
-from app.engine import EngineError
+from app.engine.protocol import EngineError
 from app.web.errors import ApiError, install_handlers
 from app.jobs import Jobs
 from app.library import SharedLibrary
-from app.local_engine import LocalEngine
+from app.engine.local import LocalEngine
 from app.metrics import Metrics
 from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
 from app.web.page import Page

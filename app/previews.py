@@ -5,9 +5,9 @@ import logging
 import numpy as np
 from PIL import Image
 
-from app.engine import EngineError
+from app.engine.protocol import EngineError
 from app.services import Services
-from app.workqueue import Levels
+from app.engine.workqueue import Levels
 from model.inference.previews import RENDER_SIDE, encode_preview, sample_square
 from model.styles.style import Style
 from model.inference.stylizer import Look

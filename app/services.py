@@ -8,7 +8,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
-from app.engine import Engine, LoadingError
+from app.engine.protocol import Engine, LoadingError
 from app.jobs import Jobs
 from app.library import SharedLibrary
 from app.metrics import Metrics

@@ -11,11 +11,11 @@ from fastapi import Request, UploadFile
 from PIL import Image
 from torch import Tensor
 
-from app.engine import DeadlineError
+from app.engine.protocol import DeadlineError
 from app.web.errors import ClientGoneError
 from app.services import Services
 from app.web.forms import decode_upload, fit_side, measure_upload
-from app.workqueue import Levels
+from app.engine.workqueue import Levels
 from model.pictures.picture import (
     MAX_OUTPUT_SIDES,
     MEDIA_TYPES,

@@ -210,8 +210,8 @@ async def measure_styles(arguments: argparse.Namespace) -> None:
 
 async def measure_throughput(arguments: argparse.Namespace) -> None:
     """The service under more than it can do, against the engine fed directly, in turns."""
-    from app.admission import Admission
-    from app.local_engine import LocalEngine
+    from app.engine.admission import Admission
+    from app.engine.local import LocalEngine
     from app.metrics import Metrics
     from app.settings import Settings
     from model.inference.stylizer import Look, Stylizer

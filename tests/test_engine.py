@@ -16,17 +16,17 @@ import pytest
 import torch
 from service_helpers import photo_levels
 
-from app.admission import Admission
-from app.engine import (
+from app.engine.admission import Admission
+from app.engine.protocol import (
     BrokenOutputError,
     DrainingError,
     EngineState,
     LoadingError,
     OutOfMemoryError,
 )
-from app.local_engine import LocalEngine, is_out_of_memory
+from app.engine.local import LocalEngine, is_out_of_memory
 from app.metrics import Metrics
-from app.workqueue import Pastiche
+from app.engine.workqueue import Pastiche
 from model.inference.paths import FastPath
 from model.styles.style import load_style
 from model.inference.stylizer import DeviceError, Look, Stylizer
@@ -327,7 +327,7 @@ import asyncio, resource, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 from test_engine import look, photo_levels, running
-from app.engine import OutOfMemoryError
+from app.engine.protocol import OutOfMemoryError
 
 async def main():
     folder = Path({folder!r})

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from app.admission import Admission
-from app.engine import OverloadedError
-from app.workqueue import Work, WorkQueue
+from app.engine.admission import Admission
+from app.engine.protocol import OverloadedError
+from app.engine.workqueue import Work, WorkQueue
 from model.inference.stylizer import Look
 
 SPEED = 1000.0  # pixels per second

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from app.engine import EngineState
+from app.engine.protocol import EngineState
 from app.web.errors import ApiError, problem_responses
 from app.metrics import METRICS_TYPE
 from app.web.schemas import Health, Readiness

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.engine import EngineState
+from app.engine.protocol import EngineState
 from app.web.errors import ApiError, problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
 from app.web.security import KeyRequired

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
-from app.engine import DrainingError, EngineState
+from app.engine.protocol import DrainingError, EngineState
 from app.web.errors import problem_responses
 from app.orders import Order, job_id, now, retune_order, style_id
 from app.web.paintings import prepare_painting, prepare_photo

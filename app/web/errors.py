@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
-from app.engine import (
+from app.engine.protocol import (
     DeadlineError,
     DrainingError,
     EngineError,

@@ -1,13 +1,13 @@
 """The engine: what routes may ask of a device. Its errors, its protocol.
 
-The one implementation, in this process, is `app.local_engine`.
+The one implementation, in this process, is `app.engine.local`.
 """
 
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
 
-from app.workqueue import Levels, Pastiche
+from app.engine.workqueue import Levels, Pastiche
 from model.inference.stylizer import Look
 
 

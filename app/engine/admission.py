@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.engine import OverloadedError
+from app.engine.protocol import OverloadedError
 
 MAX_RETRY_AFTER_S = 120
 PASSING_RATIO = 4  # a picture lets those pass that are this many times smaller

@@ -13,8 +13,8 @@ from time import monotonic, perf_counter
 import numpy as np
 import torch
 
-from app.admission import PASSING_RATIO, Admission
-from app.engine import (
+from app.engine.admission import PASSING_RATIO, Admission
+from app.engine.protocol import (
     BrokenOutputError,
     DrainingError,
     EngineError,
@@ -24,7 +24,7 @@ from app.engine import (
     OutOfMemoryError,
 )
 from app.metrics import Metrics
-from app.workqueue import Levels, Pastiche, Work, WorkQueue
+from app.engine.workqueue import Levels, Pastiche, Work, WorkQueue
 from model.inference.paths import FastPath
 from model.inference.stylizer import Look, Stylizer
 from model.inference.tiling import NotFiniteError, to_levels
