@@ -11,16 +11,16 @@ from typing import Any, get_args
 from fastapi import FastAPI
 
 from app.engine.admission import Admission
-from app.database import jobs_folder
+from app.jobs.database import jobs_folder
 from app.engine.protocol import EngineError
 from app.web.errors import ApiError, install_handlers
-from app.jobs import Jobs
+from app.jobs.desk import Jobs
 from app.library import SharedLibrary
 from app.engine.local import LocalEngine
 from app.metrics import Metrics
 from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
 from app.web.page import Page
-from app.precedence import PicturesUnderWay
+from app.jobs.priority import PicturesUnderWay
 from app.routes import health, jobs, learning, reference, styles, stylize
 from app.web.schemas import JobState, Problem
 from app.services import Pool, Services

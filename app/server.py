@@ -17,7 +17,7 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.services import Services
 from app.settings import Settings
-from app.supervisor import WorkerSupervisor
+from app.jobs.supervisor import WorkerSupervisor
 
 PACE_CHECK_S = 0.5
 SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full

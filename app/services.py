@@ -9,7 +9,7 @@ from typing import Annotated, ParamSpec, TypeVar
 from fastapi import Depends, Request
 
 from app.engine.protocol import Engine, LoadingError
-from app.jobs import Jobs
+from app.jobs.desk import Jobs
 from app.library import SharedLibrary
 from app.metrics import Metrics
 from app.settings import Settings

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ("storage", "pictures", "network", "styles", "inference", "training", "study")
 # What only a training process loads.
 TRAINING = (
-    *("model.training.loop", "model.study.study", "app.jobs.learner", "app.jobs.worker"),
-    *("app.learning", "app.worker"),
+    *("model.training.loop", "model.study.study", "app.jobs.desk.learner", "app.jobs.desk.worker"),
+    *("app.jobs.learner", "app.jobs.worker"),
 )
 
 

@@ -28,8 +28,8 @@ from learning_helpers import order, painting_bytes, wait_for
 from server_helpers import Server, lone_worker, multipart, running_server
 from service_helpers import assert_problem, make_settings, photo_bytes, upload
 
-from app.jobs import Jobs
-from app.orders import Order, now
+from app.jobs.desk import Jobs
+from app.jobs.order import Order, now
 from model.styles.style import StyleLibrary, load_style
 
 pytestmark = pytest.mark.skipif(

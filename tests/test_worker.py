@@ -26,8 +26,8 @@ from service_helpers import (
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.supervisor import WorkerSupervisor
-from app.worker import device_name
+from app.jobs.supervisor import WorkerSupervisor
+from app.jobs.worker import device_name
 from model.styles.style import load_style, pack_style
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

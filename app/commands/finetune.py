@@ -43,7 +43,7 @@ def finetune(
     """Learn a new style from one picture; interrupt it and start it again as you like."""
     import torch
 
-    from app.orders import now, style_id
+    from app.jobs.order import now, style_id
     from app.settings import default_data_dir
     from model.training.crops import find_photos
     from model.training.encoder import find_encoder, load_encoder

@@ -69,9 +69,9 @@ def retune(
 ) -> None:
     """Queue styles of an earlier network to be learned anew; a running worker does it."""
     from app.web.errors import ApiError
-    from app.jobs import Jobs
+    from app.jobs.desk import Jobs
     from app.library import SharedLibrary
-    from app.orders import retune_order
+    from app.jobs.order import retune_order
     from app.settings import Settings
     from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights

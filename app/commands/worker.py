@@ -17,7 +17,7 @@ def worker(
     """Learn queued styles until stopped; `pastiche serve` starts one of these by itself."""
     from app.logs import configure_logging
     from app.settings import Settings
-    from app.worker import run_worker
+    from app.jobs.worker import run_worker
 
     folders: dict[str, Path] = {}
     if weights is not None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, U
 
 from app.engine.protocol import DrainingError, EngineState
 from app.web.errors import problem_responses
-from app.orders import Order, job_id, now, retune_order, style_id
+from app.jobs.order import Order, job_id, now, retune_order, style_id
 from app.web.paintings import prepare_painting, prepare_photo
 from app.routes.styles import StyleIdInPath
 from app.web.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from app.server import PasticheServer
 from app.settings import Settings
-from app.supervisor import WorkerSupervisor
+from app.jobs.supervisor import WorkerSupervisor
 
 START_TIMEOUT_S = 30.0
 

@@ -15,9 +15,10 @@ from learning_helpers import URL, order, painting_bytes, read_events, wait_for
 from PIL import Image
 from service_helpers import assert_problem, photo_bytes, running_client, upload
 
-from app import database, jobs
-from app.jobfiles import JobFiles
-from app.jobs import Jobs
+from app.jobs import database
+from app.jobs import desk as jobs
+from app.jobs.files import JobFiles
+from app.jobs.desk import Jobs
 from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
 OTHER_NETWORK = "0" * 16

@@ -1,6 +1,6 @@
 """Learning a style: the training side of a job, in pieces of a few seconds.
 
-Each piece ends with a checkpoint, so whatever happens, no more than a piece is lost. `app.worker`
+Each piece ends with a checkpoint, so whatever happens, no more than a piece is lost. `app.jobs.worker`
 makes durable steps of them.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from app.database import jobs_folder
-from app.jobfiles import JobFiles
-from app.orders import Order
-from app.precedence import Deference
+from app.jobs.database import jobs_folder
+from app.jobs.files import JobFiles
+from app.jobs.order import Order
+from app.jobs.priority import Deference
 from app.settings import Settings
 from model.training.encoder import find_encoder, load_encoder
 from model.storage.files import write_atomically

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.locks import FileLock
+from app.jobs.locks import FileLock
 
 PATIENCE_S = 10.0  # under a load without end, a group of training steps runs this often
 LOOK_S = 0.05

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.database import (
+from app.jobs.database import (
     APPLICATION,
     APPLICATION_VERSION,
     QUEUE,
@@ -25,13 +25,13 @@ from app.database import (
     prepare_database,
     quiet_logs,
 )
-from app.jobs import LEARNING_ERROR, Jobs
-from app.locks import FileLock
-from app.orders import Order
+from app.jobs.desk import LEARNING_ERROR, Jobs
+from app.jobs.locks import FileLock
+from app.jobs.order import Order
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.learning import Learner
+    from app.jobs.learner import Learner
 
 MAX_RECOVERIES = 30  # of one job, after which its worker's ends are taken to be its doing
 POLL_S = 0.5
@@ -142,7 +142,7 @@ class Worker:
         def open_learner() -> "Learner":
             nonlocal learner
             if learner is None:
-                from app.learning import Learner  # brings PyTorch: an idle worker does without
+                from app.jobs.learner import Learner  # brings PyTorch: an idle worker does without
 
                 learner = Learner(self.settings, self.stopping.is_set)
             return learner

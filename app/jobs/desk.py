@@ -1,6 +1,6 @@
 """Jobs: styles being learned, as the service and the command line see them.
 
-The work is done by `app.worker`, another process. It is asked for by name, through DBOS.
+The work is done by `app.jobs.worker`, another process. It is asked for by name, through DBOS.
 """
 
 import threading
@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from app.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
+from app.jobs.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
 from app.web.errors import ApiError
-from app.jobfiles import JobFiles
-from app.orders import Order, job_id
+from app.jobs.files import JobFiles
+from app.jobs.order import Order, job_id
 from app.web.schemas import JobInfo, JobState
 from app.settings import Settings
 

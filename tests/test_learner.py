@@ -15,13 +15,13 @@ from learning_helpers import painting_bytes
 from PIL import Image
 from service_helpers import make_settings, open_picture, photo_bytes
 
-from app import learning
-from app.database import jobs_folder
-from app.jobfiles import JobFiles
-from app.learning import Learner, LearningError
-from app.locks import FileLock
-from app.orders import Order, job_id
-from app.precedence import Deference, PicturesUnderWay
+from app.jobs import learner as learning
+from app.jobs.database import jobs_folder
+from app.jobs.files import JobFiles
+from app.jobs.learner import Learner, LearningError
+from app.jobs.locks import FileLock
+from app.jobs.order import Order, job_id
+from app.jobs.priority import Deference, PicturesUnderWay
 from app.settings import Settings
 from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
@@ -210,7 +210,7 @@ def test_pictures_go_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     service.count(1)
     service.count(2)
     assert worker.needed()
-    monkeypatch.setattr("app.precedence.PATIENCE_S", 0.2)
+    monkeypatch.setattr("app.jobs.priority.PATIENCE_S", 0.2)
     worker.give_way(lambda: False)  # not for ever
     service.count(1)
     assert worker.needed()

@@ -1,0 +1,1 @@
+"""Styles being learned: the desk that takes orders, and the worker that fills them."""
