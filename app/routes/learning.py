@@ -13,7 +13,7 @@ from app.routes.styles import StyleIdInPath
 from app.web.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
 from app.web.security import KeyRequired
 from app.services import InjectedServices, Services
-from app.stylizing import give_up_in_time
+from app.rendering import give_up_in_time
 from app.web.forms import check_form, measure_upload, read_upload
 from model.styles.style import clean_title
 

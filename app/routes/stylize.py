@@ -20,7 +20,7 @@ from app.web.schemas import (
 )
 from app.web.security import KeyRequiredToStylize
 from app.services import InjectedServices
-from app.stylizing import Recipe, give_up_in_time, stylize_upload
+from app.rendering import Recipe, give_up_in_time, stylize_upload
 from app.web.forms import check_form
 from model.styles.style import UnknownStyleError
 
