@@ -21,7 +21,7 @@ from app.metrics import Metrics
 from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
 from app.web.page import Page
 from app.jobs.priority import PicturesUnderWay
-from app.routes import health, jobs, learning, reference, styles, stylize
+from app.routes import health, jobs, new_styles, reference, styles, stylize
 from app.web.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
@@ -96,7 +96,7 @@ def create_app(
         accepted_hosts=settings.accepted_hosts,
     )
     install_handlers(app)
-    for part in (stylize, styles, learning, jobs, health, reference):
+    for part in (stylize, styles, new_styles, jobs, health, reference):
         app.include_router(part.router)
     app.router.default = Page(_static_folder())
     return app
