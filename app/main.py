@@ -11,23 +11,23 @@ from typing import Any, get_args
 from fastapi import FastAPI
 
 from app.engine.admission import Admission
-from app.jobs.database import jobs_folder
-from app.engine.protocol import EngineError
-from app.web.errors import ApiError, install_handlers
-from app.jobs.desk import Jobs
-from app.library import SharedLibrary
 from app.engine.local import LocalEngine
-from app.metrics import Metrics
-from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
-from app.web.page import Page
+from app.engine.protocol import EngineError
+from app.jobs.database import jobs_folder
+from app.jobs.desk import Jobs
 from app.jobs.priority import PicturesUnderWay
+from app.library import SharedLibrary
+from app.metrics import Metrics
 from app.routes import health, jobs, new_styles, reference, styles, stylize
-from app.web.schemas import JobState, Problem
 from app.services import Pool, Services
 from app.settings import Settings
+from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
+from app.web.errors import ApiError, install_handlers
+from app.web.page import Page
+from app.web.schemas import JobState, Problem
+from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
 from model.styles.style import StyleLibrary
-from model.inference.stylizer import Stylizer
 
 API_VERSION = "1"
 JOBS_LOOK_S = 15.0

@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from app.engine.protocol import DeadlineError
-from app.web.errors import ClientGoneError
-from app.services import Services
-from app.web.forms import decode_upload, fit_side, measure_upload
 from app.engine.workqueue import Levels
+from app.services import Services
+from app.web.errors import ClientGoneError
+from app.web.forms import decode_upload, fit_side, measure_upload
+from model.inference.stylizer import Look
 from model.pictures.picture import (
     MAX_OUTPUT_SIDES,
     MEDIA_TYPES,
@@ -24,7 +25,6 @@ from model.pictures.picture import (
     PictureTooLargeError,
     encode_picture,
 )
-from model.inference.stylizer import Look
 
 T = TypeVar("T")
 

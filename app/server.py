@@ -12,12 +12,12 @@ from types import FrameType
 
 import uvicorn
 
-from app.web.connections import PacedProtocol
+from app.jobs.supervisor import WorkerSupervisor
 from app.logs import configure_logging
 from app.main import create_app
 from app.services import Services
 from app.settings import Settings
-from app.jobs.supervisor import WorkerSupervisor
+from app.web.connections import PacedProtocol
 
 PACE_CHECK_S = 0.5
 SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full

@@ -157,7 +157,8 @@ class Settings(BaseSettings):
     @property
     def picture_limits(self) -> "PictureLimits":
         """What is decoded."""
-        from model.pictures.picture import PictureLimits  # brings PyTorch, which --help can do without
+        # Brings PyTorch, which --help can do without.
+        from model.pictures.picture import PictureLimits
 
         return PictureLimits(self.max_pixels, self.max_aspect)
 

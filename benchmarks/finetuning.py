@@ -22,20 +22,20 @@ from PIL import Image
 from timing import processor
 from torch import Tensor
 
+from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
+from model.network.network import default_codes
+from model.network.weights import Weights, load_weights
+from model.pictures.picture import encode_picture, load_picture
+from model.styles.style import StyleLibrary
 from model.training.crops import find_photos, load_validation_batch, resize_short_side
 from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge
-from model.training.one_style import BASE, FinetuneRecipe, FinetuneTask, Finetuning
-from model.pictures.picture import encode_picture, load_picture
+from model.training.loop import Loop, LoopConfig, autocast, choose_precision
 from model.training.losses import measure_style
-from model.network.network import default_codes
+from model.training.many_styles import StyleTask, load_style_pictures
+from model.training.one_style import BASE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.perception import LossNetwork, load_vgg19
 from model.training.stylepicture import prepare_picture
-from model.styles.style import StyleLibrary
-from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
-from model.training.many_styles import StyleTask, load_style_pictures
-from model.training.loop import Loop, LoopConfig, autocast, choose_precision
-from model.network.weights import Weights, load_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 1000  # from the nearest blend

@@ -32,14 +32,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import contenders  # noqa: E402
 from timing import in_turns, machine, table  # noqa: E402
 
-from model.storage.assets import asset_folder  # noqa: E402
-from model.inference.whole import CompiledRunner, WholeRunner  # noqa: E402
 from model.inference.paths import choose_dtype  # noqa: E402
-from model.pictures.picture import load_picture, to_tensor  # noqa: E402
-from model.network.network import NetworkConfig  # noqa: E402
-from model.styles.style import StyleLibrary  # noqa: E402
 from model.inference.stylizer import Look, Stylizer, choose_device  # noqa: E402
 from model.inference.tiling import to_levels  # noqa: E402
+from model.inference.whole import CompiledRunner, WholeRunner  # noqa: E402
+from model.network.network import NetworkConfig  # noqa: E402
+from model.pictures.picture import load_picture, to_tensor  # noqa: E402
+from model.storage.assets import asset_folder  # noqa: E402
+from model.styles.style import StyleLibrary  # noqa: E402
 
 SAMPLE = ROOT / "static" / "samples" / "astronaut.jpg"
 GPU_OPERATIONS = 790e12  # a second, bfloat16: the rate that an H200 reaches on matrix products

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from model.training.encoder import EncoderConfig, EncoderInTraining, save_encoder
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
-from model.styles.style import Style, save_style
 from model.network.weights import Weights, load_weights, save_weights
+from model.styles.style import Style, save_style
+from model.training.encoder import EncoderConfig, EncoderInTraining, save_encoder
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 STYLE_IDS = ("amber", "birch", "cobalt")

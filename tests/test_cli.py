@@ -17,12 +17,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from app.cli import main
-from model.training.encoder import load_encoder
-from model.network.network import NetworkConfig
-from model.training.perception import VGG19Features
-from model.styles.style import Style, load_style, save_style
 from model.inference.stylizer import Stylizer
+from model.network.network import NetworkConfig
+from model.styles.style import Style, load_style, save_style
+from model.training.encoder import load_encoder
 from model.training.many_styles import StyleRecipe
+from model.training.perception import VGG19Features
 
 
 @dataclass

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.inference.streamed.convolution import RowConvolution
 from model.inference.streamed.bands import MemoryFeatures
+from model.inference.streamed.convolution import RowConvolution
 from model.network.network import ConvNorm
 
 

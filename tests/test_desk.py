@@ -17,8 +17,8 @@ from service_helpers import assert_problem, photo_bytes, running_client, upload
 
 from app.jobs import database
 from app.jobs import desk as jobs
-from app.jobs.files import JobFiles
 from app.jobs.desk import Jobs
+from app.jobs.files import JobFiles
 from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
 OTHER_NETWORK = "0" * 16

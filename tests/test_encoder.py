@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.network.network import NetworkConfig, StyleNetwork
+from model.storage.tensorfile import DamagedFileError
 from model.training.crops import find_photos
 from model.training.distillation import DistillRecipe, DistillTask
 from model.training.encoder import (
@@ -16,11 +18,9 @@ from model.training.encoder import (
     load_encoder,
     save_encoder,
 )
-from model.training.losses import content_loss, feature_moments, style_loss
-from model.network.network import NetworkConfig, StyleNetwork
-from model.training.perception import VGG19Features
-from model.storage.tensorfile import DamagedFileError
 from model.training.loop import Loop, LoopConfig
+from model.training.losses import content_loss, feature_moments, style_loss
+from model.training.perception import VGG19Features
 
 SMALL = EncoderConfig((4, 6, 8))
 NETWORK = NetworkConfig(channels=8, residual_blocks=1)

@@ -17,6 +17,7 @@ import torch
 from service_helpers import photo_levels
 
 from app.engine.admission import Admission
+from app.engine.local import LocalEngine, is_out_of_memory
 from app.engine.protocol import (
     BrokenOutputError,
     DrainingError,
@@ -24,13 +25,12 @@ from app.engine.protocol import (
     LoadingError,
     OutOfMemoryError,
 )
-from app.engine.local import LocalEngine, is_out_of_memory
-from app.metrics import Metrics
 from app.engine.workqueue import Pastiche
+from app.metrics import Metrics
 from model.inference.paths import FastPath
-from model.styles.style import load_style
 from model.inference.stylizer import DeviceError, Look, Stylizer
 from model.network.weights import Weights
+from model.styles.style import load_style
 
 BATCH_PIXELS = 100_000
 LARGE = (1024, 768)  # a fraction of a second with the small network

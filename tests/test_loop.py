@@ -9,11 +9,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from model.training.crops import PhotoCrops, cycle, find_photos, load_validation_batch, resize_short_side
-from model.training.export import export_table, render_previews, start_from
 from model.network.network import NetworkConfig
-from model.training.perception import VGG19Features
 from model.styles.style import StyleLibrary
+from model.training.crops import (
+    PhotoCrops,
+    cycle,
+    find_photos,
+    load_validation_batch,
+    resize_short_side,
+)
+from model.training.export import export_table, render_previews, start_from
+from model.training.loop import Loop, LoopConfig, MovingAverage
 from model.training.many_styles import (
     OriginalTask,
     StyleRecipe,
@@ -21,7 +27,7 @@ from model.training.many_styles import (
     StyleTask,
     load_style_pictures,
 )
-from model.training.loop import Loop, LoopConfig, MovingAverage
+from model.training.perception import VGG19Features
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = StyleRecipe(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.inference.stylizer import Stylizer
 from model.network.network import NetworkConfig, Resampling, StyleNetwork, default_codes
 from model.network.normalization import (
     BATCH_MOMENTUM,
@@ -20,9 +21,8 @@ from model.network.normalization import (
     local_response,
     make_norm,
 )
-from model.inference.stylizer import Stylizer
-from model.training.many_styles import StyleRecipe
 from model.network.weights import fingerprint_network, load_weights, save_weights
+from model.training.many_styles import StyleRecipe
 
 KINDS: tuple[NormKind, ...] = get_args(NormKind)
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)

@@ -10,8 +10,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.weights import Weights, save_weights
 from model.training.crops import find_photos
+from model.training.dead_leaves import LeavesCrops, draw_leaves
 from model.training.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
+from model.training.losses import measure_style
+from model.training.nearest import blend_nearest
 from model.training.one_style import (
     BASE,
     GROUP,
@@ -21,12 +26,7 @@ from model.training.one_style import (
     has_converged,
     sample_photos,
 )
-from model.training.dead_leaves import LeavesCrops, draw_leaves
-from model.training.losses import measure_style
-from model.training.nearest import blend_nearest
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.training.stylepicture import UnfitPictureError, prepare_picture
-from model.network.weights import Weights, save_weights
 
 CONFIG = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = FinetuneRecipe(stroke_size=64, steps=20, batch_size=2, crop_size=32)

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.inference import paths as fastpath
-from model.storage.assets import asset_folder
-from model.inference.whole import CompiledRunner, WholeRunner
 from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
-from model.network.network import StyleNetwork
 from model.inference.streamed.network import Progress
-from model.styles.style import StyleLibrary
 from model.inference.stylizer import Look, Stylizer
+from model.inference.whole import CompiledRunner, WholeRunner
+from model.network.network import StyleNetwork
 from model.network.weights import Weights
+from model.storage.assets import asset_folder
+from model.styles.style import StyleLibrary
 
 CPU = torch.device("cpu")
 

@@ -16,8 +16,8 @@ from service_helpers import (
     upload,
 )
 
-from app.web.errors import ApiError, to_api_error
 from app.main import create_app
+from app.web.errors import ApiError, to_api_error
 
 URL = "/v1/stylize"
 LIMIT = 100_000

@@ -20,8 +20,8 @@ from service_helpers import (
     upload,
 )
 
-from model.styles.style import load_style
 from model.inference.stylizer import Look, Stylizer
+from model.styles.style import load_style
 
 URL = "/v1/stylize"
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from model.storage.assets import asset_folder
-from model.training.encoder import load_encoder
-from model.pictures.picture import load_picture, to_tensor
-from model.training.losses import Moments, measure_style, style_loss
-from model.styles.style import StyleLibrary, load_style
 from model.inference.stylizer import Look, Stylizer
+from model.pictures.picture import load_picture, to_tensor
+from model.storage.assets import asset_folder
+from model.styles.style import StyleLibrary, load_style
+from model.training.encoder import load_encoder
+from model.training.losses import Moments, measure_style, style_loss
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
 

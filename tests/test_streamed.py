@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from model.inference.streamed.bands import FileStore
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
-from model.inference.streamed.rows import low_contrast
-from model.network.statistics import Statistics, instance_statistics
 from model.inference.streamed.network import Pass, StreamedNetwork
+from model.inference.streamed.rows import low_contrast
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.statistics import Statistics, instance_statistics
 
 
 def make(

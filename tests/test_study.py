@@ -17,7 +17,6 @@ from app.cli import app, main
 from app.commands.studypage import BEGIN, END, to_markdown
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.network.normalization import NormKind
-from model.training.perception import VGG19Features
 from model.study.study import (
     BASE,
     KINDS,
@@ -28,6 +27,7 @@ from model.study.study import (
     summarize,
 )
 from model.training.many_styles import StyleRecipe
+from model.training.perception import VGG19Features
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "normalization.md"

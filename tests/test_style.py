@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from model.network.weights import Weights
+from model.storage.tensorfile import pack_tensors
 from model.styles.style import (
     DamagedStyleError,
     ForeignStyleError,
@@ -26,8 +28,6 @@ from model.styles.style import (
     read_style,
     save_style,
 )
-from model.storage.tensorfile import pack_tensors
-from model.network.weights import Weights
 
 CODE = torch.randn(40, generator=torch.Generator().manual_seed(5))
 

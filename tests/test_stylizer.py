@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from model.pictures.picture import Picture
 from model.inference.stylizer import DeviceError, Look, Stylizer, choose_device
 from model.network.weights import Weights
+from model.pictures.picture import Picture
 
 
 @pytest.fixture

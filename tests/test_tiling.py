@@ -6,11 +6,11 @@ import torch
 from service_helpers import photo_levels
 
 from model.inference import tiling
-from model.storage.assets import asset_folder
-from model.styles.style import StyleLibrary
 from model.inference.stylizer import Look, Stylizer
 from model.inference.tiling import NotFiniteError, TilingMode, to_levels
 from model.network.weights import Weights
+from model.storage.assets import asset_folder
+from model.styles.style import StyleLibrary
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.weights import Weights, fingerprint_network, load_weights, save_weights
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.storage.tensorfile import DamagedFileError, pack_tensors
-from model.network.weights import Weights, fingerprint_network, load_weights, save_weights
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 

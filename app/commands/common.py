@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from model.styles.style import StyleLibrary
     from model.inference.stylizer import Stylizer
+    from model.styles.style import StyleLibrary
 
 Device = Annotated[str, typer.Option(envvar="PASTICHE_DEVICE", help="auto, cpu, cuda or cuda:1.")]
 WeightsDir = Annotated[

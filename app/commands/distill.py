@@ -39,14 +39,14 @@ def distill(
     """Distil VGG-19 into the small encoder that fine-tuning uses in its place."""
     import torch
 
+    from model.inference.stylizer import NETWORK_FILE, choose_device
+    from model.network.weights import load_weights
+    from model.styles.style import StyleLibrary
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask
     from model.training.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
-    from model.training.perception import load_vgg19
-    from model.styles.style import StyleLibrary
-    from model.inference.stylizer import NETWORK_FILE, choose_device
     from model.training.loop import Loop, LoopConfig, choose_precision
-    from model.network.weights import load_weights
+    from model.training.perception import load_vgg19
 
     folder = weights_folder(weights)
     network = load_weights(folder / NETWORK_FILE)

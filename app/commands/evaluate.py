@@ -12,9 +12,9 @@ import typer
 from app.commands.common import WeightsDir, error_console, weights_folder
 
 if TYPE_CHECKING:
-    from model.training.evaluation import Report
-    from model.styles.style import StyleLibrary
     from model.inference.stylizer import Stylizer
+    from model.styles.style import StyleLibrary
+    from model.training.evaluation import Report
 
 BLEND_PAIRS = (
     ("starry-night", "great-wave"),
@@ -43,12 +43,12 @@ def evaluate(
     weights: WeightsDir = None,
 ) -> None:
     """Measure a network: losses per style, blends, strength 0, distance between styles."""
+    from model.pictures.picture import encode_picture
     from model.training.crops import find_photos
     from model.training.evaluation import evaluate as measure
     from model.training.evaluation import render_sheet, render_strip
-    from model.pictures.picture import encode_picture
-    from model.training.perception import load_vgg19
     from model.training.many_styles import StyleRecipe, load_style_pictures
+    from model.training.perception import load_vgg19
 
     recipe = StyleRecipe()
     stylizer, library = open_network(weights_folder(weights))
@@ -84,8 +84,8 @@ def evaluate(
 
 def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
     """A network and the styles that came with it; the user's own are not what is judged."""
-    from model.styles.style import StyleLibrary
     from model.inference.stylizer import Stylizer
+    from model.styles.style import StyleLibrary
 
     stylizer = Stylizer.load(folder, "cpu")
     return stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)

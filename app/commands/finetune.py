@@ -45,16 +45,16 @@ def finetune(
 
     from app.jobs.order import now, style_id
     from app.settings import default_data_dir
+    from model.inference.previews import render_preview
+    from model.inference.stylizer import NETWORK_FILE, Stylizer, choose_device
+    from model.network.weights import load_weights
+    from model.pictures.picture import load_picture
+    from model.pictures.style_picture import pack_source
+    from model.styles.style import Style, clean_title, save_style
     from model.training.crops import find_photos
     from model.training.encoder import find_encoder, load_encoder
     from model.training.one_style import BASE, FinetuneRecipe, Finetuning
-    from model.pictures.picture import load_picture
     from model.training.perception import LossNetwork, load_vgg19
-    from model.inference.previews import render_preview
-    from model.pictures.style_picture import pack_source
-    from model.styles.style import Style, clean_title, save_style
-    from model.inference.stylizer import NETWORK_FILE, Stylizer, choose_device
-    from model.network.weights import load_weights
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
     folder = weights_folder(weights)

@@ -16,8 +16,8 @@ from app.commands.common import Device, WeightsDir, error_console, weights_folde
 if TYPE_CHECKING:
     from PIL import Image
 
-    from model.training.perception import LossNetwork, Pooling
     from model.study.study import Study, Variant
+    from model.training.perception import LossNetwork, Pooling
 
     Outcome = tuple[dict[str, Any], Image.Image | None]
 
@@ -83,12 +83,12 @@ def normalization(
     import torch
 
     from app.commands.studypage import check_page, write_page
-    from model.storage.assets import asset_folder
-    from model.training.crops import find_photos
-    from model.storage.files import write_atomically
-    from model.pictures.picture import encode_picture, to_tensor
-    from model.study.study import Material, Study, StudySettings, list_runs, list_variants
     from model.inference.stylizer import choose_device
+    from model.pictures.picture import encode_picture, to_tensor
+    from model.storage.assets import asset_folder
+    from model.storage.files import write_atomically
+    from model.study.study import Material, Study, StudySettings, list_runs, list_variants
+    from model.training.crops import find_photos
     from model.training.many_styles import load_style_pictures
 
     if photo_size % 4:
@@ -214,8 +214,8 @@ class LossNetworks:
     def __call__(self, pooling: "Pooling", global_content: bool) -> "LossNetwork":
         """The network with a kind of pooling, its content layer averaged over positions or not."""
         from model.training.encoder import find_encoder, load_encoder
-        from model.training.perception import load_vgg19
         from model.training.many_styles import StyleRecipe
+        from model.training.perception import load_vgg19
 
         key = (pooling, global_content)
         if key not in self._loaded:

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from model.storage.files import write_atomically
 from model.pictures.picture import encode_picture
+from model.storage.files import write_atomically
 from model.study.study import BASE, KINDS, POOLINGS, RESAMPLINGS, summarize
 
 BEGIN = "<!-- results: begin (pastiche study normalization --page writes what is between) -->"

@@ -68,11 +68,11 @@ def retune(
     data: DataDir = None,
 ) -> None:
     """Queue styles of an earlier network to be learned anew; a running worker does it."""
-    from app.web.errors import ApiError
     from app.jobs.desk import Jobs
-    from app.library import SharedLibrary
     from app.jobs.order import retune_order
+    from app.library import SharedLibrary
     from app.settings import Settings
+    from app.web.errors import ApiError
     from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
 

@@ -17,9 +17,9 @@ from rich.progress import Progress
 from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer
 
 if TYPE_CHECKING:
+    from model.inference.stylizer import Look, Stylizer
     from model.pictures.picture import PictureLimits
     from model.styles.style import StyleLibrary
-    from model.inference.stylizer import Look, Stylizer
 
 MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
 
@@ -293,8 +293,8 @@ class Rendering:
 
     def render(self, order: Order, progress: Callable[[float], None]) -> None:
         """One photo; the largest take 10 bytes a pixel here, so nothing is held for long."""
-        from model.storage.files import write_atomically
         from model.pictures.picture import FORMATS_BY_SUFFIX, encode_picture, load_picture
+        from model.storage.files import write_atomically
 
         picture = load_picture(order.source, self.limits)
         if self.max_side is not None:

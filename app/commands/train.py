@@ -59,12 +59,12 @@ def train(
     """Train one network on many styles; interrupt it and start it again as you like."""
     import torch
 
+    from model.inference.stylizer import choose_device
     from model.training.crops import find_photos
     from model.training.export import export_table, render_previews, start_from
-    from model.training.perception import load_vgg19
-    from model.inference.stylizer import choose_device
-    from model.training.many_styles import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
     from model.training.loop import Loop, LoopConfig, choose_precision
+    from model.training.many_styles import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
+    from model.training.perception import load_vgg19
 
     base, factors = parse_style_weights(style_weight or [])
     entries = load_style_pictures(styles)

@@ -15,9 +15,9 @@ def worker(
     until_input_ends: Annotated[bool, typer.Option("--until-input-ends", hidden=True)] = False,
 ) -> None:
     """Learn queued styles until stopped; `pastiche serve` starts one of these by itself."""
+    from app.jobs.worker import run_worker
     from app.logs import configure_logging
     from app.settings import Settings
-    from app.jobs.worker import run_worker
 
     folders: dict[str, Path] = {}
     if weights is not None:

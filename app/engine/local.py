@@ -23,8 +23,8 @@ from app.engine.protocol import (
     LoadingError,
     OutOfMemoryError,
 )
-from app.metrics import Metrics
 from app.engine.workqueue import Levels, Pastiche, Work, WorkQueue
+from app.metrics import Metrics
 from model.inference.paths import FastPath
 from model.inference.stylizer import Look, Stylizer
 from model.inference.tiling import NotFiniteError, to_levels

@@ -13,8 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.web.errors import ApiError
 from app.settings import Settings
+from app.web.errors import ApiError
 
 if TYPE_CHECKING:
     from dbos import DBOSClient

@@ -10,11 +10,11 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from app.jobs.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
-from app.web.errors import ApiError
 from app.jobs.files import JobFiles
 from app.jobs.order import Order, job_id
-from app.web.schemas import JobInfo, JobState
 from app.settings import Settings
+from app.web.errors import ApiError
+from app.web.schemas import JobInfo, JobState
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus

@@ -1,7 +1,7 @@
 """Learning a style: the training side of a job, in pieces of a few seconds.
 
-Each piece ends with a checkpoint, so whatever happens, no more than a piece is lost. `app.jobs.worker`
-makes durable steps of them.
+Each piece ends with a checkpoint, so whatever happens, no more than a piece is lost.
+`app.jobs.worker` makes durable steps of them.
 """
 
 import errno
@@ -20,17 +20,17 @@ from app.jobs.files import JobFiles
 from app.jobs.order import Order
 from app.jobs.priority import Deference
 from app.settings import Settings
-from model.training.encoder import find_encoder, load_encoder
-from model.storage.files import write_atomically
-from model.training.one_style import FinetuneRecipe, Finetuning
-from model.pictures.picture import encode_picture, load_picture
-from model.training.perception import LossNetwork
 from model.inference.previews import QUALITY, render_preview, sample_square
-from model.training.stylepicture import UnfitPictureError
-from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
-from model.training.loop import Progress
 from model.network.weights import Weights, load_weights
+from model.pictures.picture import encode_picture, load_picture
+from model.storage.files import write_atomically
+from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
+from model.training.encoder import find_encoder, load_encoder
+from model.training.loop import Progress
+from model.training.one_style import FinetuneRecipe, Finetuning
+from model.training.perception import LossNetwork
+from model.training.stylepicture import UnfitPictureError
 
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0

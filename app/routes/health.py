@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Response
 
 from app.engine.protocol import EngineState
-from app.web.errors import ApiError, problem_responses
 from app.metrics import METRICS_TYPE
-from app.web.schemas import Health, Readiness
 from app.services import InjectedServices
+from app.web.errors import ApiError, problem_responses
+from app.web.schemas import Health, Readiness
 
 router = APIRouter(tags=["operation"])
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.engine.protocol import EngineState
+from app.services import InjectedServices, Services
 from app.web.errors import ApiError, problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
 from app.web.security import KeyRequired
-from app.services import InjectedServices, Services
 
 LOOK_S = 0.4  # between two looks for news
 RETRY_MS = 2000  # after which a browser connects again

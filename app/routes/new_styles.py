@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
 from app.engine.protocol import DrainingError, EngineState
-from app.web.errors import problem_responses
 from app.jobs.order import Order, job_id, now, retune_order, style_id
-from app.web.paintings import prepare_painting, prepare_photo
+from app.rendering import give_up_in_time
 from app.routes.styles import StyleIdInPath
+from app.services import InjectedServices, Services
+from app.web.errors import problem_responses
+from app.web.forms import check_form, measure_upload, read_upload
+from app.web.paintings import prepare_painting, prepare_photo
 from app.web.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
 from app.web.security import KeyRequired
-from app.services import InjectedServices, Services
-from app.rendering import give_up_in_time
-from app.web.forms import check_form, measure_upload, read_upload
 from model.styles.style import clean_title
 
 MAX_FIELDS = 16

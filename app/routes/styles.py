@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from app.web.errors import ApiError, problem_responses
 from app.previews import render_preview
+from app.services import InjectedServices
+from app.web.errors import ApiError, problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
 from app.web.security import KeyRequired
-from app.services import InjectedServices
 from model.styles.style import MAX_STYLE_FILE_BYTES, STYLE_ID
 
 PREVIEW_TYPE = "image/webp"

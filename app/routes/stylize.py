@@ -5,7 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.openapi.models import Example
 
+from app.rendering import Recipe, give_up_in_time, stylize_upload
+from app.services import InjectedServices
 from app.web.errors import ApiError, problem_responses
+from app.web.forms import check_form
 from app.web.schemas import (
     MAX_MIX_CHARACTERS,
     Absent,
@@ -19,9 +22,6 @@ from app.web.schemas import (
     parse_mix,
 )
 from app.web.security import KeyRequiredToStylize
-from app.services import InjectedServices
-from app.rendering import Recipe, give_up_in_time, stylize_upload
-from app.web.forms import check_form
 from model.styles.style import UnknownStyleError
 
 MAX_FIELDS = 16

@@ -9,8 +9,8 @@ from time import perf_counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_response, to_api_error
 from app.metrics import Metrics
+from app.web.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_response, to_api_error
 from app.web.security import SECURITY_HEADERS, check_request
 
 FORM_OVERHEAD_BYTES = 65_536  # what a form has beside its file

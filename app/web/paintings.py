@@ -6,7 +6,13 @@ from PIL import ImageStat
 from app.web.errors import ApiError
 from app.web.forms import decode_upload, read_upload
 from model.pictures.picture import PictureLimits, encode_picture, read_picture
-from model.pictures.style_picture import LEAST_SPREAD, QUALITY, SMALLEST_SIDE, crop_source, pack_source
+from model.pictures.style_picture import (
+    LEAST_SPREAD,
+    QUALITY,
+    SMALLEST_SIDE,
+    crop_source,
+    pack_source,
+)
 
 PHOTO_SIDE = 256  # px, of the photo for previews
 

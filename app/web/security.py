@@ -8,8 +8,8 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
-from app.web.errors import ApiError
 from app.services import InjectedServices
+from app.web.errors import ApiError
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_RANGES = 16

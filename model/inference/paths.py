@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network.network import StyleNetwork, anchor_original, default_codes
-from model.inference.streamed.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
 from model.inference.streamed.network import Pass, Progress, StreamedNetwork
+from model.inference.streamed.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
+from model.network.network import StyleNetwork, anchor_original, default_codes
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 

@@ -5,9 +5,9 @@ from functools import cache
 from PIL import Image
 from torch import Tensor
 
-from model.storage.assets import asset_folder
-from model.pictures.picture import encode_picture, load_picture
 from model.inference.stylizer import Look, Stylizer
+from model.pictures.picture import encode_picture, load_picture
+from model.storage.assets import asset_folder
 
 SAMPLE = "astronaut.jpg"
 RENDER_SIDE = 512  # px: strokes come out at the size that people will see

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from model.inference.paths import FastPath, StreamedRunner, checked_paths, choose_dtype
-from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
-from model.network.network import logit_moments, shift_output
-from model.inference.streamed.rows import to_unit
 from model.inference.streamed.network import Progress
+from model.inference.streamed.rows import to_unit
 from model.inference.tiling import Levels, TilingMode, stylize_tiled
+from model.network.network import logit_moments, shift_output
 from model.network.weights import Weights, load_weights
+from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
 
 NETWORK_FILE = "network.safetensors"
 
@@ -95,7 +95,8 @@ class Stylizer:
     Raises
     ------
     ValueError
-        The network is one of those made for comparison; see `model.inference.streamed.network.StreamedNetwork`.
+        The network is one of those made for comparison; see
+        `model.inference.streamed.network.StreamedNetwork`.
     """
 
     def __init__(self, weights: Weights, device: torch.device | None = None) -> None:

@@ -2,14 +2,15 @@
 
 Two ways, both from and to uint8, so that a picture costs 6 bytes a pixel and not 24:
 
-**Exact.** The pass of `model.inference.streamed.network`, feature maps in temporary files. The result is that of
-the whole picture: one pass over the layers, each layer's statistics complete before the next
-begins. The alternative, tiles with a halo and nothing kept, would compute everything before a layer
-again for each of the 16 layers, some eight times the arithmetic. Of what is kept, the two layers of
-full resolution would take most, 128 bytes a pixel each in float32, for a sixth of the arithmetic:
-those two are computed twice instead. The others take at most 96 bytes a pixel of disk at a time,
-10 GB for 100 megapixels, in the system's cache where there is room. Tiles are bands over the
-picture's full width: a band is one stretch of the file and has neighbours above and below alone.
+**Exact.** The pass of `model.inference.streamed.network`, feature maps in temporary files. The
+result is that of the whole picture: one pass over the layers, each layer's statistics complete
+before the next begins. The alternative, tiles with a halo and nothing kept, would compute
+everything before a layer again for each of the 16 layers, some eight times the arithmetic. Of what
+is kept, the two layers of full resolution would take most, 128 bytes a pixel each in float32, for a
+sixth of the arithmetic: those two are computed twice instead. The others take at most 96 bytes a
+pixel of disk at a time, 10 GB for 100 megapixels, in the system's cache where there is room. Tiles
+are bands over the picture's full width: a band is one stretch of the file and has neighbours above
+and below alone.
 
 **Quick.** Statistics of a reduced picture (URST, Chen et al. 2022, arXiv:2103.11784), then tiles
 through all layers with a halo of 64 px, which is more than the network's reach of 57. Nothing is
@@ -26,9 +27,9 @@ from PIL import Image
 from torch import Tensor
 
 from model.inference.streamed.bands import FileStore
-from model.pictures.picture import keep_colors
-from model.inference.streamed.rows import to_unit
 from model.inference.streamed.network import Pass, Progress, StreamedNetwork
+from model.inference.streamed.rows import to_unit
+from model.pictures.picture import keep_colors
 
 TilingMode = Literal["exact", "quick"]
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.network.network import StyleNetwork, aligned_side
-from model.inference.streamed.rows import SMOOTH_DETAIL, least_detail, low_contrast
 from model.inference.streamed.network import Progress
+from model.inference.streamed.rows import SMOOTH_DETAIL, least_detail, low_contrast
+from model.network.network import StyleNetwork, aligned_side
 
 GRAPH_PIXELS = 2_100_000  # of a batch: beyond it, launching kernels is no longer what takes time
 GRAPH_AFTER = 3  # batches of one shape before it is worth a graph
@@ -38,7 +38,7 @@ class WholeRunner:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
-        """See `model.inference.paths.Runner`; told once, before it starts: it takes milliseconds."""
+        """See `model.inference.paths.Runner`; told once, at the start: it takes milliseconds."""
         progress(0.0)
         smooth = self.dtype == torch.bfloat16 and least_detail(photos) < SMOOTH_DETAIL
         if smooth or low_contrast(photos):

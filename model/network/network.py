@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.normalization import ConditionalInstanceNorm, ConditionalNorm, NormKind, make_norm
+from model.network.normalization import (
+    ConditionalInstanceNorm,
+    ConditionalNorm,
+    NormKind,
+    make_norm,
+)
 
 SIDE_MULTIPLE = 4  # two stride-2 convolutions
 MIN_SIDE = 16  # reflection padding of the 9x9 layers needs 5 px; 16 leaves 4x4 maps to measure
@@ -27,7 +32,7 @@ LATER_OPTIONS = ("norm", "groups", "resampling")
 class NetworkConfig:
     """Dimensions of a `StyleNetwork`; stored in its weight file.
 
-    All but the dimensions is for comparison: `model.inference.stylizer` takes networks with the defaults.
+    All but the dimensions is for comparison: `model.inference` takes networks with the defaults.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.storage.files import write_atomically
 from model.network.network import NetworkConfig, StyleNetwork
+from model.storage.files import write_atomically
 from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
 
 NETWORK_FORMAT = "pastiche-network/1"

@@ -18,15 +18,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.training.crops import load_validation_batch
-from model.training.evaluation import Judge
-from model.pictures.picture import to_image
-from model.training.losses import content_loss
 from model.network.network import NetworkConfig, StyleNetwork
 from model.network.normalization import NormKind
-from model.training.perception import LossNetwork, Pooling
-from model.training.many_styles import StyleRecipe, StyleTask
+from model.pictures.picture import to_image
+from model.training.crops import load_validation_batch
+from model.training.evaluation import Judge
 from model.training.loop import CURVE_FILE, Loop, LoopConfig, choose_precision
+from model.training.losses import content_loss
+from model.training.many_styles import StyleRecipe, StyleTask
+from model.training.perception import LossNetwork, Pooling
 
 BASE = "instance"  # the recipe's own: every part compares with it
 KINDS: tuple[NormKind, ...] = get_args(NormKind)
@@ -45,8 +45,8 @@ class StudySettings:
     Parameters
     ----------
     steps, batch_size, photo_size, learning_rate
-        Of training; see `model.training.many_styles.StyleRecipe`. The style pictures are measured at twice the
-        size of the photos.
+        Of training; see `model.training.many_styles.StyleRecipe`. The style pictures are measured
+        at twice the size of the photos.
     style_weight
         Of the style loss, the content loss having 1. Lighter than the recipe's: strokes are large
         beside these crops, and what is compared would drown in them.

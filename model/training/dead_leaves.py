@@ -11,8 +11,8 @@ import random
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
-from model.training.crops import draw
 from model.pictures.picture import to_tensor
+from model.training.crops import draw
 
 SMALLEST_RADIUS = 0.02  # of the side
 LARGEST_RADIUS = 0.5

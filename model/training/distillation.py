@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.network.network import StyleNetwork
 from model.training.crops import PhotoCrops, cycle, load_validation_batch
 from model.training.encoder import EncoderConfig, EncoderInTraining
 from model.training.losses import feature_moments
-from model.network.network import StyleNetwork
 from model.training.perception import VGG19Features
 
 

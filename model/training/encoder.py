@@ -13,8 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
-from model.training.perception import VGG19_CHANNELS, LossNetwork
 from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
+from model.training.perception import VGG19_CHANNELS, LossNetwork
 
 ENCODER_FORMAT = "pastiche-encoder-1"
 ENCODER_FILE = "perceptual.safetensors"

@@ -10,8 +10,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from model.training.crops import load_validation_batch, resize_short_side
+from model.inference.stylizer import Look, Stylizer
 from model.pictures.picture import load_picture, to_image, to_tensor
+from model.styles.style import StyleLibrary
+from model.training.crops import load_validation_batch, resize_short_side
+from model.training.loop import autocast, choose_precision
 from model.training.losses import (
     Moments,
     content_loss,
@@ -20,11 +23,8 @@ from model.training.losses import (
     observe,
     style_loss,
 )
-from model.training.perception import LossNetwork
-from model.styles.style import StyleLibrary
-from model.inference.stylizer import Look, Stylizer
 from model.training.many_styles import StyleRecipe
-from model.training.loop import autocast, choose_precision
+from model.training.perception import LossNetwork
 
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 

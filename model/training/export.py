@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from PIL import Image
 
-from model.storage.files import write_atomically
-from model.pictures.picture import encode_picture, load_picture
-from model.styles.style import Style, StyleLibrary, save_style
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
-from model.training.many_styles import StyleTable
 from model.network.weights import Weights, load_weights, save_weights
+from model.pictures.picture import encode_picture, load_picture
+from model.storage.files import write_atomically
+from model.styles.style import Style, StyleLibrary, save_style
+from model.training.many_styles import StyleTable
 
 PREVIEW_SIDE = 256  # px
 RENDER_SIDE = 512  # px: strokes come out at the size that people will see

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
+from model.pictures.picture import load_picture, to_tensor
 from model.training.crops import (
     PhotoCrops,
     cycle,
@@ -17,9 +19,7 @@ from model.training.crops import (
     load_validation_batch,
     resize_short_side,
 )
-from model.pictures.picture import load_picture, to_tensor
 from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
-from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
 from model.training.perception import LossNetwork
 
 

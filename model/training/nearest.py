@@ -6,10 +6,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from model.training.losses import Moments, observe, style_loss
 from model.network.network import StyleNetwork
-from model.training.perception import LossNetwork
+from model.training.losses import Moments, observe, style_loss
 from model.training.many_styles import StyleRecipe
+from model.training.perception import LossNetwork
 
 NEAREST = 4  # rows of which blends are tried
 

@@ -16,15 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from model.network.network import StyleNetwork
+from model.network.weights import Weights
 from model.storage.assets import asset_folder
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.dead_leaves import LeavesCrops
-from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
-from model.training.nearest import blend_nearest
-from model.network.network import StyleNetwork
-from model.training.perception import LossNetwork
-from model.training.stylepicture import prepare_picture
-from model.training.many_styles import RowModule, StyleRecipe
 from model.training.loop import (
     CHECKPOINT_FILE,
     CURVE_FILE,
@@ -34,7 +30,11 @@ from model.training.loop import (
     autocast,
     choose_precision,
 )
-from model.network.weights import Weights
+from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
+from model.training.many_styles import RowModule, StyleRecipe
+from model.training.nearest import blend_nearest
+from model.training.perception import LossNetwork
+from model.training.stylepicture import prepare_picture
 
 BASE = StyleRecipe()  # the losses are those that the network was trained under
 GROUP = 5  # steps between which a run can be stopped

@@ -3,9 +3,9 @@
 from PIL import Image
 from torch import Tensor
 
-from model.training.crops import resize_short_side
 from model.pictures.picture import to_tensor
 from model.pictures.style_picture import LEAST_SPREAD, SMALLEST_SIDE, middle_box
+from model.training.crops import resize_short_side
 
 
 class UnfitPictureError(ValueError):

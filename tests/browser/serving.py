@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.jobs.supervisor import WorkerSupervisor
 from app.server import PasticheServer
 from app.settings import Settings
-from app.jobs.supervisor import WorkerSupervisor
 
 START_TIMEOUT_S = 30.0
 

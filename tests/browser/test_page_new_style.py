@@ -11,8 +11,8 @@ from serving import RunningServer
 from test_page_access import serious_findings
 
 from app.settings import Settings
-from model.styles.style import Style, save_style
 from model.network.weights import load_weights
+from model.styles.style import Style, save_style
 
 MakePhoto = Callable[..., Path]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="

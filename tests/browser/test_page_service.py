@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from serving import RunningServer
 
 from app.settings import Settings
-from model.styles.style import Style, save_style
 from model.network.weights import load_weights
+from model.styles.style import Style, save_style
 
 MakePhoto = Callable[..., Path]
 FIRST_PAINT_BYTES = 150_000

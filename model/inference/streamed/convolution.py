@@ -4,8 +4,8 @@ Every form is exact: the same sums in another order.
 
 - A nearest-neighbour enlargement followed by a 3x3 convolution repeats its inputs, so that each of
   the four phases of the output is a 2x2 convolution of the small map: 4 multiplications in place
-  of 9. Phases are rounded differently, which must not be taken for contrast (`model.inference.streamed.rows`,
-  `low_contrast`).
+  of 9. Phases are rounded differently, which must not be taken for contrast
+  (`model.inference.streamed.rows`, `low_contrast`).
 - A wide kernel with three output channels fills 3 of a vector's 16 or 32 lanes. Its columns become
   output channels (9 x 3 = 27), which are then shifted and added: the same multiplications, but
   at 87 against 370 billion operations a second on two cores in bfloat16.

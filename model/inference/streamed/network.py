@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from model.inference.streamed.convolution import RowConvolution, Rows
 from model.inference.streamed.bands import Features, MemoryStore, Store
-from model.network.network import ConvNorm, StyleNetwork
+from model.inference.streamed.convolution import RowConvolution, Rows
 from model.inference.streamed.rows import Convolved, Normalized, PhotoRows, sample
+from model.network.network import ConvNorm, StyleNetwork
 from model.network.statistics import Statistics
 
 BAND_MULTIPLICATIONS = 2_500_000_000  # about a tenth of a second on two CPU cores
