@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.common import reason
 from app.commands.distill import distill
 from app.commands.evaluate import evaluate
 from app.commands.finetune import finetune
@@ -57,13 +58,6 @@ def main() -> None:
             raise
         print(f"pastiche: {reason(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-
-
-def reason(error: Exception) -> str:
-    """One line for people."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

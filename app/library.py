@@ -8,9 +8,82 @@ from datetime import UTC, datetime
 
 from torch import Tensor
 
-from app.web.errors import ApiError
-from app.web.schemas import StyleInfo
-from model.styles.style import Style, StyleLibrary, UnknownStyleError, pack_style, read_style
+from model.styles.style import (
+    Style,
+    StyleError,
+    StyleLibrary,
+    UnknownStyleError,
+    pack_style,
+    read_style,
+)
+
+
+class LibraryError(StyleError):
+    """What the library refuses; the text is a sentence for people."""
+
+
+class NoSuchStyleError(LibraryError):
+    """There is no style of this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no style of this id.")
+
+
+class NoStylePreviewError(LibraryError):
+    """A style without a preview."""
+
+    def __init__(self) -> None:
+        super().__init__("The style has no preview.")
+
+
+class BuiltInStyleError(LibraryError):
+    """Built-in styles stay."""
+
+    def __init__(self) -> None:
+        super().__init__("Built-in styles cannot be deleted.")
+
+
+class BuiltInIdError(LibraryError):
+    """A custom style cannot have a built-in style's id."""
+
+    def __init__(self) -> None:
+        super().__init__("A built-in style has this id.")
+
+
+class RetuneNotNeededError(LibraryError):
+    """Only styles of another network are learned anew."""
+
+    def __init__(self) -> None:
+        super().__init__("The style fits the network as it is.")
+
+
+class NoSourceError(LibraryError):
+    """Nothing to learn a style anew from."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no copy of the style's picture; learn it from the picture anew.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A style as the library has it.
+
+    Parameters
+    ----------
+    style
+        Code and description.
+    has_preview
+        Whether there is a preview picture.
+    needs_retune
+        It was learned for another network, and cannot be used before a retune.
+    can_retune
+        Whether a copy of its picture is there to learn from.
+    """
+
+    style: Style
+    has_preview: bool
+    needs_retune: bool
+    can_retune: bool
 
 
 @dataclass(frozen=True)
@@ -42,20 +115,20 @@ class SharedLibrary:
     def __len__(self) -> int:
         return len(self._library)
 
-    def list(self) -> list[StyleInfo]:
+    def list(self) -> list[Entry]:
         """All styles, custom ones first; those that need a retune before all others."""
         with self._lock:
             self._library.refresh()
             styles = [*self._library.outdated, *self._library]
             return [self._describe(style) for style in styles]
 
-    def describe(self, id_: str) -> StyleInfo:
+    def describe(self, id_: str) -> Entry:
         """One style.
 
         Raises
         ------
-        ApiError
-            404, there is none.
+        NoSuchStyleError
+            There is none.
         """
         with self._lock:
             return self._describe(self._find(id_))
@@ -78,14 +151,14 @@ class SharedLibrary:
 
         Raises
         ------
-        ApiError
-            404, there is no such style, or it has none.
+        NoSuchStyleError, NoStylePreviewError
+            There is no such style, or it has none.
         """
         with self._lock:
             self._find(id_)
             path = self._library.preview_path(id_)
             if path is None:
-                raise ApiError(404, "no_preview", "The style has no preview.")
+                raise NoStylePreviewError
             data = path.read_bytes()
         return Preview(data, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
 
@@ -94,8 +167,8 @@ class SharedLibrary:
 
         Raises
         ------
-        ApiError
-            404, there is none.
+        NoSuchStyleError
+            There is none.
         """
         with self._lock:
             return pack_style(self._find(id_))
@@ -105,8 +178,8 @@ class SharedLibrary:
 
         Raises
         ------
-        ApiError
-            409, the id is a built-in style's.
+        BuiltInIdError
+            The id is a built-in style's.
         StyleError
             The file is damaged, or belongs to another network.
         """
@@ -114,12 +187,12 @@ class SharedLibrary:
         with self._lock:
             self._library.refresh()
             if id_ in self._library and self._library[id_].kind == "built-in":
-                raise ApiError(409, "built_in_style", "A built-in style has this id.")
+                raise BuiltInIdError
             self._library.check_import(style)
         created = style.created or datetime.now(UTC).isoformat(timespec="seconds")
         return replace(style, id=id_, kind="custom", created=created)
 
-    def store(self, style: Style, preview: bytes | None) -> tuple[StyleInfo, bool]:
+    def store(self, style: Style, preview: bytes | None) -> tuple[Entry, bool]:
         """Store a custom style; also says whether its id is new.
 
         Raises
@@ -138,12 +211,12 @@ class SharedLibrary:
 
         Raises
         ------
-        ApiError
-            404, there is none; 403, it is built in.
+        NoSuchStyleError, BuiltInStyleError
+            There is none, or it is built in.
         """
         with self._lock:
             if self._find(id_).kind == "built-in":
-                raise ApiError(403, "built_in_style", "Built-in styles cannot be deleted.")
+                raise BuiltInStyleError
             self._library.remove(id_)
 
     def source(self, id_: str) -> tuple[Style, bytes]:
@@ -151,21 +224,17 @@ class SharedLibrary:
 
         Raises
         ------
-        ApiError
-            404, there is no such style; 409, it needs none, or there is no copy.
+        NoSuchStyleError, RetuneNotNeededError, NoSourceError
+            There is no such style, it fits the network, or there is no copy.
         """
         with self._lock:
             self._library.refresh()
             style = self._find(id_)
             if id_ in self._library:
-                raise ApiError(409, "retune_not_needed", "The style fits the network as it is.")
+                raise RetuneNotNeededError
             path = self._library.source_path(id_)
             if path is None:
-                raise ApiError(
-                    409,
-                    "no_source",
-                    "There is no copy of the style's picture; learn it from the picture anew.",
-                )
+                raise NoSourceError
             return style, path.read_bytes()
 
     def _find(self, id_: str) -> Style:
@@ -174,10 +243,10 @@ class SharedLibrary:
         try:
             return self._library.find(id_)
         except UnknownStyleError as error:
-            raise ApiError(404, "unknown_style", "There is no style of this id.") from error
+            raise NoSuchStyleError from error
 
-    def _describe(self, style: Style) -> StyleInfo:
-        return StyleInfo.of(
+    def _describe(self, style: Style) -> Entry:
+        return Entry(
             style,
             has_preview=self._library.preview_path(style.id) is not None,
             needs_retune=style.id not in self._library,

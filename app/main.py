@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,16 +15,19 @@ from app.engine.local import LocalEngine
 from app.engine.protocol import EngineError
 from app.jobs.database import jobs_folder
 from app.jobs.desk import Jobs
+from app.jobs.errors import JobsUnavailableError
+from app.jobs.job import JobState
 from app.jobs.priority import PicturesUnderWay
 from app.library import SharedLibrary
 from app.metrics import Metrics
+from app.pools import Pool
 from app.routes import health, jobs, new_styles, reference, styles, stylize
-from app.services import Pool, Services
+from app.services import Services
 from app.settings import Settings
 from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
-from app.web.errors import ApiError, install_handlers
+from app.web.errors import install_handlers
 from app.web.page import Page
-from app.web.schemas import JobState, Problem
+from app.web.schemas import Problem
 from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
 from model.styles.style import StyleLibrary
@@ -124,7 +127,7 @@ def _lifespan(
 async def _load(services: Services, on_failure: Callable[[], None]) -> None:
     try:
         await services.engine.start()
-        services.library = await services.disk.run(_open_library, services)
+        services.library = await services.library_pool.run(_open_library, services)
     except (ValueError, OSError, EngineError) as error:
         _logger.critical("the network cannot be loaded: %s", error)
         on_failure()
@@ -144,8 +147,13 @@ async def _count_jobs(services: Services) -> None:
     """Keep the jobs' metrics; the database is asked now and then, not at every scrape."""
     states = get_args(JobState)
     while True:
-        with suppress(ApiError):
-            found = Counter(job.state for job in await services.desk.run(services.jobs.all))
+        try:
+            found = Counter(job.state for job in await services.jobs_pool.run(services.jobs.all))
+        except JobsUnavailableError:
+            pass  # it is in the log; the last figures stand
+        except Exception:  # whatever it was, the metrics go on
+            _logger.warning("jobs cannot be counted", exc_info=True)
+        else:
             for state in states:
                 services.metrics.jobs.labels(state).set(found[state])
         await asyncio.sleep(JOBS_LOOK_S)

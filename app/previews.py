@@ -18,13 +18,13 @@ _logger = logging.getLogger("pastiche.styles")
 async def render_preview(services: Services, style: Style) -> bytes | None:
     """A sample photo in a style, as WebP; None where there is no sample or no room for the work."""
     try:
-        levels = await services.codec.run(_sample)
+        levels = await services.codec_pool.run(_sample)
         with services.engine.admit(RENDER_SIDE * RENDER_SIDE):
             pastiche = await services.engine.stylize(levels, Look(style.code))
     except (EngineError, OSError) as error:
         _logger.warning("no preview", extra={"style": style.id, "reason": type(error).__name__})
         return None
-    return await services.codec.run(_encode, pastiche.levels)
+    return await services.codec_pool.run(_encode, pastiche.levels)
 
 
 def _sample() -> Levels:

@@ -1,20 +1,16 @@
-"""One request's way: measure, admit, decode, stylize, encode; and giving up when nobody waits."""
+"""One upload's way to its picture: measure, admit, decode, stylize, encode."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import Request, UploadFile
+from fastapi import UploadFile
 from PIL import Image
 from torch import Tensor
 
-from app.engine.protocol import DeadlineError
 from app.engine.workqueue import Levels
 from app.services import Services
-from app.web.errors import ClientGoneError
 from app.web.forms import decode_upload, fit_side, measure_upload
 from model.inference.stylizer import Look
 from model.pictures.picture import (
@@ -25,8 +21,6 @@ from model.pictures.picture import (
     PictureTooLargeError,
     encode_picture,
 )
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,26 +80,26 @@ async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe)
 
     Raises
     ------
-    EngineError, PictureError, ApiError, UnknownStyleError
+    EngineError, PictureError, ApiError, StyleError
         Each with its HTTP answer in `app.web.errors`.
     """
     settings, engine, timings = services.settings, services.engine, Timings()
     limits, max_bytes = settings.picture_limits, settings.max_upload_bytes
     engine.check_open()
     begun = perf_counter()
-    code = await services.disk.run(services.styles.code, recipe.weights)
-    size = await services.headers.run(measure_upload, upload, max_bytes, limits)
+    code = await services.library_pool.run(services.styles.code, recipe.weights)
+    size = await services.header_pool.run(measure_upload, upload, max_bytes, limits)
     width, height = fit_side(size, recipe.max_side)
     _check_output(width, height, recipe.format)
     with engine.admit(width * height):
-        picture, levels = await services.codec.run(
+        picture, levels = await services.codec_pool.run(
             _decode, upload, max_bytes, services, recipe.max_side
         )
         timings.add("decode", perf_counter() - begun)
         levels = await _stylize(services, levels, code, recipe, timings)
         begun = perf_counter()
         format = recipe.format or _output_format(picture)
-        data = await services.codec.run(_encode, levels, picture, format, recipe.quality)
+        data = await services.codec_pool.run(_encode, levels, picture, format, recipe.quality)
         timings.add("encode", perf_counter() - begun)
     return Rendering(data, MEDIA_TYPES[format], timings)
 
@@ -145,35 +139,3 @@ def _check_output(width: int, height: int, format: OutputFormat | None) -> None:
     limit = MAX_OUTPUT_SIDES.get(format or "")
     if limit is not None and max(width, height) > limit:
         raise PictureTooLargeError(f"the format holds at most {limit} px a side")
-
-
-async def give_up_in_time(request: Request, work: Coroutine[Any, Any, T], deadline_s: float) -> T:
-    """Run work until it is done, its time is over, or its client has gone.
-
-    A closed connection cancels nothing by itself: only who listens for it hears of it.
-
-    Raises
-    ------
-    DeadlineError
-        Not done in time.
-    ClientGoneError
-        The client has closed the connection.
-    """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_wait_until_gone(request))
-    try:
-        await asyncio.wait({task, gone}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if gone.done():
-            raise ClientGoneError
-        raise DeadlineError(retry_after_s=10)
-    finally:
-        for future in (task, gone):
-            future.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-
-
-async def _wait_until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -1,10 +1,7 @@
 """What a running application consists of, and how a route comes by it."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -12,33 +9,10 @@ from app.engine.protocol import Engine, LoadingError
 from app.jobs.desk import Jobs
 from app.library import SharedLibrary
 from app.metrics import Metrics
+from app.pools import Pool, Seats
 from app.settings import Settings
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Pool:
-    """Threads for what must not run on the event loop.
-
-    Parameters
-    ----------
-    threads
-        How many at once; further calls wait. How many can wait is bounded by admission.
-    name
-        Of the threads.
-    """
-
-    def __init__(self, threads: int, name: str) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"pastiche-{name}")
-
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function on one of the threads; cancelling drops it if it has not begun."""
-        return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
-
-    def close(self) -> None:
-        """Drop what waits, let go of the threads."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+MAX_WATCHERS = 200
 
 
 @dataclass
@@ -47,18 +21,18 @@ class Services:
 
     Parameters
     ----------
-    codec
+    codec_pool
         Decodes and encodes pictures.
-    headers
-        Reads the sizes of pictures: quick, so that a refusal never waits behind a decoder.
     jobs
         Styles being learned, by another process.
-    disk
+    header_pool
+        Reads the sizes of pictures: quick, so that a refusal never waits behind a decoder.
+    library_pool
         The library, one call at a time.
-    desk
+    jobs_pool
         The jobs: a database that hangs holds up nothing else.
-    streams
-        Clients that watch a job.
+    watchers
+        Seats of clients that watch a job.
     library
         None until the network is loaded: a style belongs to one network.
     """
@@ -66,13 +40,13 @@ class Services:
     settings: Settings
     metrics: Metrics
     engine: Engine
-    codec: Pool
+    codec_pool: Pool
     jobs: Jobs
-    headers: Pool = field(default_factory=lambda: Pool(1, "headers"))
-    disk: Pool = field(default_factory=lambda: Pool(1, "disk"))
-    desk: Pool = field(default_factory=lambda: Pool(2, "desk"))
+    header_pool: Pool = field(default_factory=lambda: Pool(1, "header"))
+    library_pool: Pool = field(default_factory=lambda: Pool(1, "library"))
+    jobs_pool: Pool = field(default_factory=lambda: Pool(2, "jobs"))
     library: SharedLibrary | None = None
-    streams: int = 0
+    watchers: Seats = field(default_factory=lambda: Seats(MAX_WATCHERS))
 
     @property
     def styles(self) -> SharedLibrary:
@@ -89,7 +63,7 @@ class Services:
 
     def close(self) -> None:
         """Let go of all threads but the engine's."""
-        for pool in (self.codec, self.headers, self.disk, self.desk):
+        for pool in (self.codec_pool, self.header_pool, self.library_pool, self.jobs_pool):
             pool.close()
         self.jobs.close()
 

@@ -25,9 +25,10 @@ from torch import Tensor
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.network.network import default_codes
 from model.network.weights import Weights, load_weights
-from model.pictures.picture import encode_picture, load_picture
+from model.pictures.picture import encode_picture, load_picture, to_tensor
+from model.pictures.style_picture import prepare_picture, resize_short_side
 from model.styles.style import StyleLibrary
-from model.training.crops import find_photos, load_validation_batch, resize_short_side
+from model.training.crops import find_photos, load_validation_batch
 from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig, autocast, choose_precision
@@ -35,7 +36,6 @@ from model.training.losses import measure_style
 from model.training.many_styles import StyleTask, load_style_pictures
 from model.training.one_style import BASE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.perception import LossNetwork, load_vgg19
-from model.training.stylepicture import prepare_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 1000  # from the nearest blend
@@ -153,7 +153,8 @@ def run_curve(bench: Bench) -> None:
     arguments = bench.arguments
     work = arguments.work or next(iter(bench.works))
     recipe = FinetuneRecipe(steps=CURVE_STEPS, crop_size=CURVE_CROP)
-    prepared = prepare_picture(load_picture(bench.works[work]["path"]).rgb, recipe.stroke_size)
+    painting = load_picture(bench.works[work]["path"]).rgb
+    prepared = to_tensor(prepare_picture(painting, recipe.stroke_size))
     curves: dict[str, dict[int, dict[str, float]]] = {}
 
     def follow(name: str, loop: Loop, judge: Callable[[], dict[str, float]]) -> None:

@@ -1,9 +1,11 @@
 """/v1/jobs and the calls that make them, without a worker: orders, the queue, the records."""
 
+import asyncio
 import io
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +17,18 @@ from learning_helpers import URL, order, painting_bytes, read_events, wait_for
 from PIL import Image
 from service_helpers import assert_problem, photo_bytes, running_client, upload
 
+from app import main
 from app.jobs import database
 from app.jobs import desk as jobs
 from app.jobs.desk import Jobs
 from app.jobs.files import JobFiles
+from app.pools import Seats
+from app.services import Services
 from model.styles.style import Style, StyleLibrary, load_style, pack_style
 
 OTHER_NETWORK = "0" * 16
+# Plain paper, scanned: of one colour once it is as small as it is learned from.
+GRAIN = Image.effect_noise((600, 600), 6).convert("RGB")
 
 
 @pytest.fixture
@@ -152,6 +159,7 @@ def test_bad_options(refusing: TestClient, fields: dict[str, Any], status: int) 
         (encoded(Image.new("RGB", (200, 200), "red")), 422, "unfit_picture"),
         (encoded(Image.new("L", (200, 200), 128)), 422, "unfit_picture"),
         (encoded(Image.new("RGBA", (200, 200), (200, 0, 0, 0))), 422, "unfit_picture"),
+        (encoded(GRAIN), 422, "unfit_picture"),
     ],
 )
 def test_bad_pictures(refusing: TestClient, data_: bytes, status: int, code: str) -> None:
@@ -247,6 +255,83 @@ def test_a_locked_database_keeps_nobody_waiting(
     ids = {path.name for path in (data / "jobs").iterdir() if len(path.name) == 24}
     assert first in ids
     assert len(ids) == 2, "what was refused left nothing"
+
+
+def test_a_job_whose_call_failed_after_it_was_queued_keeps_its_picture(
+    client: TestClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue = Jobs._enqueue
+
+    def enqueue_and_fail(*arguments: Any) -> None:
+        enqueue(*arguments)
+        raise ConnectionError("lost before the answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Jobs, "_enqueue", enqueue_and_fail)
+        assert_problem(order(client, key="once"), 503, "jobs_unavailable")
+    monkeypatch.setattr(database, "PAUSE_S", 0.0)
+    job = wait_for(lambda: client.get("/v1/jobs").json().get("jobs"))[0]["id"]
+    assert job_files(data, job).picture.exists()
+    again = order(client, key="once")
+    assert (again.status_code, again.json()["id"]) == (202, job)
+
+
+def test_records_of_a_later_version_are_read(client: TestClient, data: Path) -> None:
+    job = order(client).json()
+    with closing(sqlite3.connect(data / "jobs" / "jobs.sqlite")) as records, records:
+        later = """replace(inputs, '"kind"', '"new": 1, "kind"')"""
+        changed = records.execute(f"UPDATE workflow_status SET inputs = {later}")  # noqa: S608
+        assert changed.rowcount == 1
+    time.sleep(jobs.FRESH_S)
+    assert client.get("/v1/jobs").json() == {"jobs": [job]}
+
+
+def test_a_burst_does_not_pass_the_bound_on_watchers(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: Services = client.app.state.services  # type: ignore[attr-defined]
+    services.watchers = Seats(2)
+    job = order(client).json()["id"]
+    find = services.jobs.find
+
+    def find_slowly(id_: str) -> Any:
+        time.sleep(0.3)  # time for a burst to arrive
+        return find(id_)
+
+    monkeypatch.setattr(services.jobs, "find", find_slowly)
+    with ThreadPoolExecutor(8) as pool:
+        watching = [pool.submit(client.get, f"/v1/jobs/{job}/events") for _ in range(8)]
+        time.sleep(1.0)
+        monkeypatch.setattr(services.jobs, "find", find)
+        client.post(f"/v1/jobs/{job}/cancel")
+        answers = [future.result().status_code for future in watching]
+    assert answers.count(200) == 2
+    assert answers.count(503) == 6
+    assert services.watchers.free == 2
+    assert client.get(f"/v1/jobs/{job}/events").status_code == 200
+
+
+def test_the_metrics_of_jobs_survive_whatever_happens(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: Services = client.app.state.services  # type: ignore[attr-defined]
+
+    def break_down() -> Any:
+        raise KeyError("unforeseen")
+
+    async def count_twice() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(services.jobs, "all", break_down)
+            counting = asyncio.create_task(main._count_jobs(services))
+            await asyncio.sleep(0.1)
+        queued.set(-1)
+        await asyncio.sleep(0.3)
+        counting.cancel()
+
+    monkeypatch.setattr(main, "JOBS_LOOK_S", 0.01)
+    queued = services.metrics.jobs.labels("queued")
+    asyncio.run(count_twice())
+    assert queued._value.get() == 0
 
 
 def test_metrics_and_openapi(client: TestClient) -> None:

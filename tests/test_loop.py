@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model.network.network import NetworkConfig
+from model.pictures.style_picture import resize_short_side
 from model.styles.style import StyleLibrary
 from model.training.crops import (
     PhotoCrops,
     cycle,
     find_photos,
     load_validation_batch,
-    resize_short_side,
 )
 from model.training.export import export_table, render_previews, start_from
 from model.training.loop import Loop, LoopConfig, MovingAverage

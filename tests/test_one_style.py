@@ -26,7 +26,6 @@ from model.training.one_style import (
     has_converged,
     sample_photos,
 )
-from model.training.stylepicture import UnfitPictureError, prepare_picture
 
 CONFIG = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = FinetuneRecipe(stroke_size=64, steps=20, batch_size=2, crop_size=32)
@@ -136,31 +135,6 @@ def test_without_rows_it_starts_from_the_original(
     none = torch.empty(0, CONFIG.code_size)
     run = Finetuning(make_painting(), weights, none, encoder, RECIPE, tmp_path)
     assert torch.equal(run.row, weights.original)
-
-
-@pytest.mark.parametrize(
-    ("picture", "message"),
-    [
-        (Image.new("RGB", (63, 500)), "63 x 500"),
-        (Image.new("RGB", (1, 1)), "1 x 1"),
-        (Image.new("RGB", (300, 200), (9, 200, 30)), "one colour"),
-    ],
-)
-def test_pictures_without_a_style(picture: Image.Image, message: str) -> None:
-    with pytest.raises(UnfitPictureError, match=message):
-        prepare_picture(picture, 64)
-
-
-def test_of_a_long_picture_the_middle_counts() -> None:
-    long = Image.new("RGB", (2000, 100))
-    long.paste(make_painting().resize((100, 100)), (950, 0))
-    prepared = prepare_picture(long, 64)
-    assert prepared.shape == (3, 64, 192)
-    assert float(prepared[:, :, 64:128].mean()) > 5 * float(prepared[:, :, :32].mean())
-
-
-def test_a_grey_picture_has_a_style() -> None:
-    assert prepare_picture(make_painting().convert("L").convert("RGB"), 96).shape[1] == 96
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ def error_console() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, as one line for people."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def weights_folder(chosen: Path | None) -> Path:
     """The weights folder that was chosen, or the shipped one."""
     from model.storage.assets import asset_folder

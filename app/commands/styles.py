@@ -69,10 +69,10 @@ def retune(
 ) -> None:
     """Queue styles of an earlier network to be learned anew; a running worker does it."""
     from app.jobs.desk import Jobs
+    from app.jobs.errors import JobError
     from app.jobs.order import retune_order
-    from app.library import SharedLibrary
+    from app.library import LibraryError, SharedLibrary
     from app.settings import Settings
-    from app.web.errors import ApiError
     from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
 
@@ -84,9 +84,9 @@ def retune(
         try:
             style, picture = shared.source(id_)
             job = jobs.submit(retune_order(style), picture)
-        except ApiError as error:
+        except (JobError, LibraryError) as error:
             failures += 1
-            console.print(f"pastiche: {id_}: {error.detail}", markup=False)
+            console.print(f"pastiche: {id_}: {error}", markup=False)
         else:
             typer.echo(f"{id_} {job.id}")
     jobs.close()

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer
+from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer, reason
 
 if TYPE_CHECKING:
     from model.inference.stylizer import Look, Stylizer
@@ -114,8 +114,6 @@ def stylize(
                 rendering = Rendering(stylizer, look, limits, max_side, quality, tiles)
                 rendering.render(order, follow)
             except (ValueError, OSError) as error:
-                from app.cli import reason
-
                 failures += 1
                 console.print(f"pastiche: {order.source}: {reason(error)}", markup=False)
     if failures:

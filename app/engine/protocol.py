@@ -62,6 +62,17 @@ class EngineState(StrEnum):
     FAILED = "failed"
 
 
+class NotReadyError(EngineError):
+    """Whoever asked whether pictures can be stylized is told that they cannot, and why."""
+
+    def __init__(self, state: EngineState) -> None:
+        super().__init__(retry_after_s=2)
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"The service is {self.state.value}."
+
+
 class Engine(Protocol):
     """Stylizes pictures on one device, batching those of one size."""
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.jobs.errors import JobsUnavailableError
 from app.settings import Settings
-from app.web.errors import ApiError
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -117,16 +117,21 @@ class Database:
         self._engine: Engine | None = None
         self._broken_until = 0.0
 
-    def ask(self, call: "Callable[[DBOSClient], T]") -> T:
+    def ask(self, call: "Callable[[DBOSClient], T]", at_once: bool = False) -> T:
         """What a call on the client answers.
+
+        Parameters
+        ----------
+        at_once
+            Ask even right after a failure.
 
         Raises
         ------
-        ApiError
-            503: whatever went wrong, it is one answer.
+        JobsUnavailableError
+            Whatever went wrong.
         """
-        if monotonic() < self._broken_until:
-            raise _unavailable()
+        if monotonic() < self._broken_until and not at_once:
+            raise JobsUnavailableError
         try:
             client = self._open()  # takes its own time once, bounded by how long connecting may
             with self._patience.limited(PATIENCE_S):
@@ -137,7 +142,7 @@ class Database:
                 "the database of jobs does not answer",
                 extra={"error": f"{type(error).__name__}: {error}"[:300]},
             )
-            raise _unavailable() from error
+            raise JobsUnavailableError from error
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -154,15 +159,6 @@ class Database:
                 prepare_database(self.settings)
                 self._client, self._engine = open_client(self.settings, self._patience)
             return self._client
-
-
-def _unavailable() -> ApiError:
-    return ApiError(
-        503,
-        "jobs_unavailable",
-        "New styles cannot be learned now: the server's database of jobs does not answer.",
-        retry_after_s=10,
-    )
 
 
 def open_client(settings: Settings, patience: Patience) -> "tuple[DBOSClient, Engine]":

@@ -4,17 +4,24 @@ The work is done by `app.jobs.worker`, another process. It is asked for by name,
 """
 
 import threading
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from app.jobs.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
+from app.jobs.errors import (
+    JobsUnavailableError,
+    KeyReusedError,
+    NoPreviewYetError,
+    QueueFullError,
+    UnknownJobError,
+)
 from app.jobs.files import JobFiles
+from app.jobs.job import Job, JobState
 from app.jobs.order import Order, job_id
 from app.settings import Settings
-from app.web.errors import ApiError
-from app.web.schemas import JobInfo, JobState
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus
@@ -25,7 +32,6 @@ KEPT_S = 7 * 24 * 3600
 ORPHANED_S = 3600  # after which files without a record are not about to be queued
 MAX_RETRY_AFTER_S = 600
 FIRST_GUESS_S = 60  # a job's duration
-UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 LEARNING_ERROR = "LearningError"  # by its name an error crosses the database
 
 _STATES: dict[str, JobState] = {
@@ -56,7 +62,7 @@ class Jobs:
         self._database = Database(settings)
         self._submitting = threading.Lock()
         self._listing = threading.Lock()
-        self._listed: list[JobInfo] = []
+        self._listed: list[Job] = []
         self._digests: dict[str, str] = {}
         self._fresh_until = 0.0
 
@@ -64,13 +70,13 @@ class Jobs:
         """The files of a job."""
         return JobFiles(self._folder / id_)
 
-    def all(self) -> list[JobInfo]:
+    def all(self) -> list[Job]:
         """All jobs on record, newest first.
 
         Raises
         ------
-        ApiError
-            503, the database does not answer.
+        JobsUnavailableError
+            The database does not answer.
         """
         with self._listing:
             if monotonic() >= self._fresh_until:
@@ -84,24 +90,42 @@ class Jobs:
                 self._fresh_until = monotonic() + FRESH_S
             return self._listed
 
-    def find(self, id_: str) -> JobInfo:
+    def find(self, id_: str) -> Job:
         """One job.
 
         Raises
         ------
-        ApiError
-            404, there is none; 503, the database does not answer.
+        UnknownJobError
+            There is none.
+        JobsUnavailableError
+            The database does not answer.
         """
         for _ in range(2):
             for job in self.all():
                 if job.id == id_:
                     return job
             self._stale()  # another process may just have queued it
-        raise ApiError(404, "unknown_job", "There is no job of this id.")
+        raise UnknownJobError
+
+    def preview(self, id_: str) -> bytes:
+        """The picture in a job's style as it is so far, WebP.
+
+        Raises
+        ------
+        UnknownJobError, NoPreviewYetError
+            There is no such job, or none of it.
+        JobsUnavailableError
+            The database does not answer.
+        """
+        job = self.find(id_)
+        try:
+            return self.files(job.id).preview.read_bytes()
+        except OSError:
+            raise NoPreviewYetError from None
 
     def submit(
         self, order: Order, picture: bytes, photo: bytes | None = None, id_: str | None = None
-    ) -> JobInfo:
+    ) -> Job:
         """Queue a job, or find the one that was queued under the same id before.
 
         Parameters
@@ -113,8 +137,12 @@ class Jobs:
 
         Raises
         ------
-        ApiError
-            429, the queue is full; 422, the id belongs to another order; 503, no database.
+        QueueFullError
+            No more are taken.
+        KeyReusedError
+            The id belongs to another order.
+        JobsUnavailableError
+            The database does not answer. It may have queued the job all the same.
         OSError
             The files cannot be stored; nothing is queued.
         """
@@ -130,22 +158,37 @@ class Jobs:
                     return job
             self._check_room(jobs)
             files = self.files(id_)
-            files.create(picture, photo)
             try:
-                self._database.ask(lambda client: self._enqueue(client, id_, order))
+                files.create(picture, photo)
             except BaseException:
                 files.remove()
+                raise
+            try:
+                self._database.ask(lambda client: self._enqueue(client, id_, order))
+            except JobsUnavailableError:
+                self._remove_unless_queued(id_)
                 raise
             self._stale()
             return self.find(id_)
 
-    def cancel(self, id_: str) -> JobInfo:
+    def _remove_unless_queued(self, id_: str) -> None:
+        """Drop the files of a job after a call that failed, perhaps only after it was queued."""
+        with suppress(JobsUnavailableError):  # nobody knows: `prune` will
+            if not self._database.ask(
+                lambda client: client.list_workflows(workflow_ids=[id_], load_input=False),
+                at_once=True,
+            ):
+                self.files(id_).remove()
+
+    def cancel(self, id_: str) -> Job:
         """Cancel a job; one that has ended stays as it is.
 
         Raises
         ------
-        ApiError
-            404, there is none; 503, the database does not answer.
+        UnknownJobError
+            There is none.
+        JobsUnavailableError
+            The database does not answer.
         """
         job = self.find(id_)
         if not job.finished:
@@ -161,8 +204,8 @@ class Jobs:
 
         Raises
         ------
-        ApiError
-            503, the database does not answer.
+        JobsUnavailableError
+            The database does not answer.
         """
         before = (datetime.now(UTC) - timedelta(seconds=KEPT_S)).isoformat(timespec="seconds")
         self._stale()
@@ -201,19 +244,15 @@ class Jobs:
 
     def _check_same(self, order: Order, id_: str) -> None:
         if self._digests.get(id_) != order.digest:
-            raise ApiError(
-                422, "idempotency_key_reused", "The Idempotency-Key belongs to another request."
-            )
+            raise KeyReusedError
 
-    def _check_room(self, jobs: list[JobInfo]) -> None:
+    def _check_room(self, jobs: list[Job]) -> None:
         unfinished = [job for job in jobs if not job.finished]
         if len(unfinished) < self.settings.max_jobs:
             return
         waits = [job.eta_s for job in unfinished if job.eta_s is not None]
         seconds = min(waits) if waits else FIRST_GUESS_S
-        raise ApiError(
-            429,
-            "too_many_jobs",
+        raise QueueFullError(
             f"{len(unfinished)} styles are being learned or wait for it; no more are taken.",
             retry_after_s=max(1, min(MAX_RETRY_AFTER_S, round(seconds) + 1)),
         )
@@ -221,7 +260,7 @@ class Jobs:
     def _stale(self) -> None:
         self._fresh_until = 0.0
 
-    def _describe(self, record: "WorkflowStatus") -> JobInfo:
+    def _describe(self, record: "WorkflowStatus") -> Job:
         order, state = _order(record), _STATES.get(record.status, "failed")
         files = self.files(record.workflow_id)
         progress = files.last_progress() or {}
@@ -230,26 +269,23 @@ class Jobs:
             reason = _REASONS.get(record.status, _REASONS["ERROR"])
             if getattr(record.error, "name", "") == LEARNING_ERROR:
                 reason = str(getattr(record.error, "message", reason))
-        running = state in UNFINISHED
-        return JobInfo(
+        job = Job(
             id=record.workflow_id,
             kind=order.kind,
             title=order.title,
             state=state,
             created=order.created,
             learns=order.style,
-            style=order.style if state == "succeeded" else None,
             step=progress.get("step"),
             steps=progress.get("steps"),
             losses=progress.get("losses"),
-            eta_s=progress.get("eta_s") if running else None,
             reason=reason,
-            preview=f"/v1/jobs/{record.workflow_id}/preview"
-            if running and files.preview.exists()
-            else None,
         )
+        if job.finished:
+            return job
+        return replace(job, eta_s=progress.get("eta_s"), has_preview=files.preview.exists())
 
 
 def _order(record: "WorkflowStatus") -> Order:
     arguments: Any = record.input
-    return Order(**arguments["args"][0])
+    return Order.of(arguments["args"][0])

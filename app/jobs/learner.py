@@ -24,13 +24,13 @@ from model.inference.previews import QUALITY, render_preview, sample_square
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
 from model.network.weights import Weights, load_weights
 from model.pictures.picture import encode_picture, load_picture
+from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import write_atomically
 from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
 from model.training.encoder import find_encoder, load_encoder
 from model.training.loop import Progress
 from model.training.one_style import FinetuneRecipe, Finetuning
 from model.training.perception import LossNetwork
-from model.training.stylepicture import UnfitPictureError
 
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0
@@ -207,8 +207,7 @@ class _Session:
         )
         pastiche = self.stylizer.stylize_image(photo, Look(self.finetuning.row))
         write_atomically(self.files.preview, encode_picture(pastiche, "webp", QUALITY))
-        address = f"/v1/jobs/{self.job}/preview?step={self.finetuning.step}"
-        self.files.append("preview", {"preview": address})
+        self.files.append("preview", {"step": self.finetuning.step})
         self._shown_at = time.monotonic()
 
     def style(self) -> Style:

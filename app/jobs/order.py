@@ -3,7 +3,8 @@
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -38,6 +39,18 @@ class Order:
     recipe: dict[str, Any]
     digest: str = ""
     created: str = ""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Order":
+        """The order of a record; what a later version has added to it is let be.
+
+        Raises
+        ------
+        TypeError
+            It is no order's record.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in known})
 
 
 def retune_order(style: Style) -> Order:

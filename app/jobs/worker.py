@@ -158,7 +158,7 @@ class Worker:
             return open_learner().publish(job, order)
 
         def learn_style(record: dict[str, Any]) -> str:
-            job, order = DBOS.workflow_id or "", Order(**record)
+            job, order = DBOS.workflow_id or "", Order.of(record)
             self._hold_if_stopping()
             self.idle.clear()
             has_ended = True  # and its files can go; a stop does not come past the steps

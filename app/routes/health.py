@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Response
 
-from app.engine.protocol import EngineState
+from app.engine.protocol import EngineState, NotReadyError
 from app.metrics import METRICS_TYPE
 from app.services import InjectedServices
-from app.web.errors import ApiError, problem_responses
+from app.web.errors import problem_responses
 from app.web.schemas import Health, Readiness
 
 router = APIRouter(tags=["operation"])
@@ -23,7 +23,7 @@ async def readyz(services: InjectedServices) -> Readiness:
     engine = services.engine
     if engine.state is not EngineState.READY or services.library is None:
         state = engine.state if engine.state is not EngineState.READY else EngineState.LOADING
-        raise ApiError(503, "not_ready", f"The service is {state.value}.", retry_after_s=2)
+        raise NotReadyError(state)
     return Readiness(device=engine.device, network=engine.fingerprint, styles=len(services.library))
 
 

@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.engine.protocol import EngineState
+from app.jobs.errors import JobError
+from app.jobs.files import Event
+from app.jobs.job import Job
 from app.services import InjectedServices, Services
-from app.web.errors import ApiError, problem_responses
+from app.web.errors import problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
 from app.web.security import KeyRequired
 
 LOOK_S = 0.4  # between two looks for news
 RETRY_MS = 2000  # after which a browser connects again
-MAX_STREAMS = 200
 LAST_ID = "end"  # of the final state
 PREVIEW_TYPE = "image/webp"
 
@@ -35,7 +38,8 @@ JobIdInPath = Annotated[
 )
 async def list_jobs(services: InjectedServices) -> JobList:
     """Those under way, and those of the last week, newest first."""
-    return JobList(jobs=await services.desk.run(services.jobs.all))
+    jobs = await services.jobs_pool.run(services.jobs.all)
+    return JobList(jobs=[describe(job) for job in jobs])
 
 
 @router.get(
@@ -46,7 +50,7 @@ async def list_jobs(services: InjectedServices) -> JobList:
 )
 async def describe_job(id: JobIdInPath, services: InjectedServices) -> JobInfo:
     """Its state and, while it runs, how far it is."""
-    return await services.desk.run(services.jobs.find, id)
+    return describe(await services.jobs_pool.run(services.jobs.find, id))
 
 
 @router.post(
@@ -58,7 +62,7 @@ async def describe_job(id: JobIdInPath, services: InjectedServices) -> JobInfo:
 )
 async def cancel_job(id: JobIdInPath, services: InjectedServices) -> JobInfo:
     """Stop it within a second or so; one that has ended stays as it is."""
-    return await services.desk.run(services.jobs.cancel, id)
+    return describe(await services.jobs_pool.run(services.jobs.cancel, id))
 
 
 @router.get(
@@ -75,26 +79,14 @@ async def cancel_job(id: JobIdInPath, services: InjectedServices) -> JobInfo:
 )
 async def preview_job(id: JobIdInPath, services: InjectedServices) -> Response:
     """A photo in the style as it is so far; gone once the job has ended."""
-    job = await services.desk.run(services.jobs.find, id)
-    try:
-        data = await services.desk.run(services.jobs.files(job.id).preview.read_bytes)
-    except OSError:
-        raise ApiError(404, "no_preview", "The job has no preview now.") from None
+    data = await services.jobs_pool.run(services.jobs.preview, id)
     return Response(data, media_type=PREVIEW_TYPE, headers={"Cache-Control": "no-store"})
 
 
-async def _open_stream(id: JobIdInPath, services: InjectedServices) -> AsyncIterator[JobInfo]:
+async def _open_stream(id: JobIdInPath, services: InjectedServices) -> AsyncIterator[Job]:
     """The job, refused here where refusals can still be answered."""
-    if services.streams >= MAX_STREAMS:
-        raise ApiError(
-            503, "too_many_streams", "Too many clients watch jobs already.", retry_after_s=10
-        )
-    job = await services.desk.run(services.jobs.find, id)
-    services.streams += 1
-    try:
-        yield job
-    finally:
-        services.streams -= 1
+    with services.watchers.taken():  # before the first wait, or a burst would pass the bound
+        yield await services.jobs_pool.run(services.jobs.find, id)
 
 
 @router.get(
@@ -105,7 +97,7 @@ async def _open_stream(id: JobIdInPath, services: InjectedServices) -> AsyncIter
 )
 async def watch_job(
     services: InjectedServices,
-    job: Annotated[JobInfo, Depends(_open_stream)],
+    job: Annotated[Job, Depends(_open_stream)],
     last_event_id: Annotated[
         str | None, Header(max_length=100, description="What follows it is sent.")
     ] = None,
@@ -117,11 +109,12 @@ async def watch_job(
     yield ServerSentEvent(retry=RETRY_MS, comment="events of a job")
     while True:
         # The state first: what was written before a job ended is then read before it is told.
-        with suppress(ApiError):  # a database that is slow to answer: the last state stands
-            job = await services.desk.run(services.jobs.find, job.id)
+        with suppress(JobError):  # a database that is slow to answer: the last state stands
+            job = await services.jobs_pool.run(services.jobs.find, job.id)
         if last_event_id != LAST_ID:
-            for event in await services.desk.run(reader.read):
-                yield ServerSentEvent(event=event.name, id=str(event.id), data=event.data)
+            for event in await services.jobs_pool.run(reader.read):
+                data = _with_address(event, job) if event.name == "preview" else event.data
+                yield ServerSentEvent(event=event.name, id=str(event.id), data=data)
         if job.state != state:
             state = job.state
             yield ServerSentEvent(
@@ -132,7 +125,25 @@ async def watch_job(
         await asyncio.sleep(LOOK_S)
 
 
-def _news(job: JobInfo) -> dict[str, str]:
+def describe(job: Job) -> JobInfo:
+    """A job as clients see it."""
+    preview = f"{job_address(job)}/preview" if job.has_preview else None
+    return JobInfo(**asdict(job), style=job.style, preview=preview)
+
+
+def job_address(job: Job) -> str:
+    """Where a job is found."""
+    return f"{router.prefix}/{job.id}"
+
+
+def _with_address(event: Event, job: Job) -> dict[str, Any]:
+    """Where the preview is; each has an address of its own, so that none is taken for another."""
+    if "step" not in event.data:  # written by an earlier version, address and all
+        return event.data
+    return {"preview": f"{job_address(job)}/preview?step={event.data['step']}"}
+
+
+def _news(job: Job) -> dict[str, str]:
     members = {"state": job.state, "style": job.style, "reason": job.reason}
     return {name: value for name, value in members.items() if value is not None}
 

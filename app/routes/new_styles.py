@@ -6,18 +6,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
 from app.engine.protocol import DrainingError, EngineState
+from app.jobs.job import Job
 from app.jobs.order import Order, job_id, now, retune_order, style_id
-from app.rendering import give_up_in_time
+from app.routes.jobs import describe, job_address
 from app.routes.styles import StyleIdInPath
 from app.services import InjectedServices, Services
 from app.web.errors import problem_responses
-from app.web.forms import check_form, measure_upload, read_upload
-from app.web.paintings import prepare_painting, prepare_photo
-from app.web.schemas import Absent, JobInfo, StrokeSize, StyleWeight, TrainingSteps
+from app.web.fields import Absent, StrokeSize, StyleWeight, TrainingSteps
+from app.web.forms import check_form, decode_upload, measure_upload, read_upload
+from app.web.schemas import JobInfo
 from app.web.security import KeyRequired
+from app.web.waiting import give_up_in_time
+from model.pictures.picture import PictureLimits, encode_picture, read_picture
+from model.pictures.style_picture import QUALITY, pack_checked
 from model.styles.style import clean_title
 
 MAX_FIELDS = 16
+PHOTO_SIDE = 256  # px, of the photo for previews
 MAX_FORM_TITLE = 1000  # before it is cleaned; more is no title
 
 router = APIRouter(prefix="/v1/styles", tags=["styles"])
@@ -72,8 +77,8 @@ async def learn_style(
     recipe = {"stroke_size": stroke_size, "style_weight": style_weight, "steps": steps}
     work = _submit(services, image, clean_title(title), recipe, photo, job_id(idempotency_key))
     job = await give_up_in_time(request, work, services.settings.deadline_s)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+    response.headers["Location"] = job_address(job)
+    return describe(job)
 
 
 @router.post(
@@ -90,10 +95,10 @@ async def retune_style(
     """Queue a job for a custom style that was learned for another network; it keeps its id."""
     if services.engine.state is EngineState.DRAINING:
         raise DrainingError(retry_after_s=10)
-    style, picture = await services.disk.run(services.styles.source, id)
-    job = await services.desk.run(services.jobs.submit, retune_order(style), picture)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+    style, picture = await services.library_pool.run(services.styles.source, id)
+    job = await services.jobs_pool.run(services.jobs.submit, retune_order(style), picture)
+    response.headers["Location"] = job_address(job)
+    return describe(job)
 
 
 async def _submit(
@@ -103,18 +108,33 @@ async def _submit(
     recipe: dict[str, Any],
     photo: UploadFile | None,
     id_: str,
-) -> JobInfo:
+) -> Job:
     max_bytes, limits = services.settings.max_upload_bytes, services.settings.picture_limits
     for upload in (image, photo):
         if upload is not None:
-            await services.headers.run(measure_upload, upload, max_bytes, limits)
-    painting = await services.codec.run(prepare_painting, image, max_bytes, limits)
+            await services.header_pool.run(measure_upload, upload, max_bytes, limits)
+    painting = await services.codec_pool.run(
+        _copy_painting, image, max_bytes, limits, recipe["stroke_size"]
+    )
     shown = None
     if photo is not None:
-        shown = await services.codec.run(prepare_photo, photo, max_bytes, limits)
-    digest = await services.codec.run(_digest, title, recipe, image, photo, max_bytes)
+        shown = await services.codec_pool.run(_copy_photo, photo, max_bytes, limits)
+    digest = await services.codec_pool.run(_digest, title, recipe, image, photo, max_bytes)
     order = Order("new", style_id(title, id_), title, recipe, digest, now())
-    return await services.desk.run(services.jobs.submit, order, painting, shown, id_)
+    return await services.jobs_pool.run(services.jobs.submit, order, painting, shown, id_)
+
+
+def _copy_painting(
+    upload: UploadFile, max_bytes: int, limits: PictureLimits, stroke_size: int
+) -> bytes:
+    """The copy of a style picture that its style is learned from, refused if it can teach none."""
+    return pack_checked(read_picture(read_upload(upload.file, max_bytes), limits), stroke_size)
+
+
+def _copy_photo(upload: UploadFile, max_bytes: int, limits: PictureLimits) -> bytes:
+    """A small copy of a photo for previews."""
+    photo = decode_upload(upload, max_bytes, limits, PHOTO_SIDE)
+    return encode_picture(photo.rgb, "webp", QUALITY)
 
 
 def _digest(

@@ -4,12 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
+from app.library import Entry
 from app.previews import render_preview
 from app.services import InjectedServices
-from app.web.errors import ApiError, problem_responses
+from app.web.errors import problem_responses
+from app.web.fields import check_new_id
+from app.web.forms import read_body
 from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
 from app.web.security import KeyRequired
-from model.styles.style import MAX_STYLE_FILE_BYTES, STYLE_ID
+from model.styles.style import MAX_STYLE_FILE_BYTES
 
 PREVIEW_TYPE = "image/webp"
 FILE_TYPE = "application/octet-stream"
@@ -33,13 +36,14 @@ async def list_styles(services: InjectedServices) -> StyleList:
 
     Before them come those that need a retune.
     """
-    return StyleList(styles=await services.disk.run(services.styles.list))
+    entries = await services.library_pool.run(services.styles.list)
+    return StyleList(styles=[describe(entry) for entry in entries])
 
 
 @router.get("/{id}", summary="One style", responses=problem_responses(404, 503))
 async def describe_style(id: StyleIdInPath, services: InjectedServices) -> StyleInfo:
     """What people should know of a style."""
-    return await services.disk.run(services.styles.describe, id)
+    return describe(await services.library_pool.run(services.styles.describe, id))
 
 
 @router.get(
@@ -58,7 +62,7 @@ async def preview_style(
     if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Response:
     """A picture that the network rendered in this style."""
-    preview = await services.disk.run(services.styles.preview, id)
+    preview = await services.library_pool.run(services.styles.preview, id)
     headers = {"ETag": preview.etag, "Cache-Control": "public, max-age=300"}
     if if_none_match is not None and preview.etag in if_none_match:
         return Response(status_code=304, headers=headers)
@@ -76,7 +80,7 @@ async def preview_style(
 )
 async def export_style(id: StyleIdInPath, services: InjectedServices) -> Response:
     """The style as a file that any server of the same network can import."""
-    data = await services.disk.run(services.styles.pack, id)
+    data = await services.library_pool.run(services.styles.pack, id)
     disposition = f'attachment; filename="{id}.safetensors"'  # an id that exists: no quotes in it
     return Response(data, media_type=FILE_TYPE, headers={"Content-Disposition": disposition})
 
@@ -96,17 +100,14 @@ async def import_style(
     id: StyleIdInPath, request: Request, response: Response, services: InjectedServices
 ) -> StyleInfo:
     """Store a style file under this id; refused if it is damaged or of another network."""
-    if not STYLE_ID.fullmatch(id):
-        raise ApiError(
-            422, "invalid_id", "An id has 1 to 64 lower-case letters, digits and hyphens."
-        )
-    data = await _read_body(request)
-    style = await services.disk.run(services.styles.check_file, id, data)
+    check_new_id(id)
+    data = await read_body(request, MAX_STYLE_FILE_BYTES, "A style file")
+    style = await services.library_pool.run(services.styles.check_file, id, data)
     preview = await render_preview(services, style)
-    info, created = await services.disk.run(services.styles.store, style, preview)
+    entry, created = await services.library_pool.run(services.styles.store, style, preview)
     services.metrics.styles.set(len(services.styles))
     response.status_code = 201 if created else 200
-    return info
+    return describe(entry)
 
 
 @router.delete(
@@ -118,16 +119,25 @@ async def import_style(
 )
 async def remove_style(id: StyleIdInPath, services: InjectedServices) -> None:
     """Delete a custom style; built-in ones stay."""
-    await services.disk.run(services.styles.remove, id)
+    await services.library_pool.run(services.styles.remove, id)
     services.metrics.styles.set(len(services.styles))
 
 
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_STYLE_FILE_BYTES:
-            raise ApiError(
-                413, "too_many_bytes", f"A style file has at most {MAX_STYLE_FILE_BYTES} bytes."
-            )
-    return bytes(body)
+def describe(entry: Entry) -> StyleInfo:
+    """A style as clients see it."""
+    style = entry.style
+    address = f"{router.prefix}/{style.id}"
+    return StyleInfo(
+        id=style.id,
+        title=style.title,
+        artist=style.artist,
+        year=style.year,
+        attribution=style.attribution,
+        credit=style.credit,
+        kind=style.kind,
+        created=style.created,
+        preview=f"{address}/preview" if entry.has_preview else None,
+        file=f"{address}/file",
+        needs_retune=entry.needs_retune,
+        can_retune=entry.can_retune,
+    )

@@ -5,24 +5,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.openapi.models import Example
 
-from app.rendering import Recipe, give_up_in_time, stylize_upload
+from app.rendering import Recipe, stylize_upload
 from app.services import InjectedServices
-from app.web.errors import ApiError, problem_responses
-from app.web.forms import check_form
-from app.web.schemas import (
+from app.web.errors import problem_responses
+from app.web.fields import (
     MAX_MIX_CHARACTERS,
     Absent,
     Flag,
     Format,
     MaxSide,
-    MixFormatError,
     Quality,
     Strength,
     StyleId,
-    parse_mix,
+    read_weights,
 )
+from app.web.forms import check_form
 from app.web.security import KeyRequiredToStylize
-from model.styles.style import UnknownStyleError
+from app.web.waiting import give_up_in_time
 
 MAX_FIELDS = 16
 MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'
@@ -80,26 +79,12 @@ async def stylize(
     """Answer the picture itself. Nothing of it is stored."""
     limit = services.settings.max_side
     side = limit if max_side is None else min(limit, max_side)
-    weights = _read_weights(style, mix)
+    weights = read_weights(style, mix)
     recipe = Recipe(weights, strength, preserve_color, side, format, quality)
     work = stylize_upload(services, image, recipe)
-    try:
-        rendering = await give_up_in_time(request, work, services.settings.deadline_s)
-    except UnknownStyleError as error:
-        raise ApiError(422, "unknown_style", "There is no style of this id.") from error
+    rendering = await give_up_in_time(request, work, services.settings.deadline_s)
     return Response(
         rendering.data,
         media_type=rendering.media_type,
         headers={"Server-Timing": rendering.timings.header(), "Cache-Control": "no-store"},
     )
-
-
-def _read_weights(style: str | None, mix: str | None) -> dict[str, float]:
-    if (style is None) == (mix is None):
-        raise ApiError(422, "invalid_parameters", "Give either style or mix.")
-    if style is not None:
-        return {style: 1.0}
-    try:
-        return parse_mix(mix or "")
-    except MixFormatError as error:
-        raise ApiError(422, "invalid_parameters", f"mix: {error}") from error

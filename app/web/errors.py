@@ -22,9 +22,27 @@ from app.engine.protocol import (
     EngineError,
     EngineFailedError,
     LoadingError,
+    NotReadyError,
     OutOfMemoryError,
     OverloadedError,
 )
+from app.jobs.errors import (
+    JobError,
+    JobsUnavailableError,
+    KeyReusedError,
+    NoPreviewYetError,
+    QueueFullError,
+    UnknownJobError,
+)
+from app.library import (
+    BuiltInIdError,
+    BuiltInStyleError,
+    NoSourceError,
+    NoStylePreviewError,
+    NoSuchStyleError,
+    RetuneNotNeededError,
+)
+from app.pools import NoSeatError
 from app.web.schemas import Problem
 from model.pictures.picture import (
     EmptyPictureError,
@@ -33,7 +51,13 @@ from model.pictures.picture import (
     UndecodablePictureError,
     UnsupportedFormatError,
 )
-from model.styles.style import ForeignStyleError, OutdatedStyleError, StyleError
+from model.pictures.style_picture import UnfitPictureError
+from model.styles.style import (
+    ForeignStyleError,
+    OutdatedStyleError,
+    StyleError,
+    UnknownStyleError,
+)
 
 PROBLEM_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # for logs and metrics alone: nobody is there to read it
@@ -64,20 +88,46 @@ _FRAMEWORK_ERRORS: Mapping[int, tuple[str, str]] = {
     413: ("too_many_bytes", "The request has more bytes than are accepted."),
 }
 
-_PICTURE_ERRORS: Mapping[type[PictureError], tuple[int, str]] = {
-    EmptyPictureError: (422, "empty_picture"),
-    UnsupportedFormatError: (415, "unsupported_format"),
-    UndecodablePictureError: (422, "undecodable_picture"),
-    PictureTooLargeError: (422, "picture_too_large"),
-}
-
-_ENGINE_ERRORS: Mapping[type[EngineError], tuple[int, str, str]] = {
+# Status and code of each error of the house, and the words for people: none, the error's own. An
+# error that is not here is answered like its nearest parent.
+_ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
+    EmptyPictureError: (422, "empty_picture", None),
+    UnsupportedFormatError: (415, "unsupported_format", None),
+    UndecodablePictureError: (422, "undecodable_picture", None),
+    PictureTooLargeError: (422, "picture_too_large", None),
+    UnfitPictureError: (422, "unfit_picture", None),
+    PictureError: (422, "unusable_picture", None),
     OverloadedError: (429, "overloaded", "The queue is full."),
     LoadingError: (503, "loading", "The network is still being loaded."),
     DrainingError: (503, "draining", "The server is shutting down."),
     DeadlineError: (503, "deadline", "The picture was not finished within the time allowed."),
     OutOfMemoryError: (503, "out_of_memory", "The device has too little memory for this picture."),
     EngineFailedError: (503, "device_failed", "The device has failed; the server restarts."),
+    NotReadyError: (503, "not_ready", None),
+    NoSeatError: (503, "too_many_streams", "Too many clients watch jobs already."),
+    OutdatedStyleError: (
+        422,
+        "needs_retune",
+        "The style was learned for another network; it needs a retune.",
+    ),
+    ForeignStyleError: (422, "foreign_style", "The style belongs to another network."),
+    UnknownStyleError: (422, "unknown_style", "There is no style of this id."),
+    StyleError: (422, "invalid_style", None),
+    NoSuchStyleError: (404, "unknown_style", None),
+    NoStylePreviewError: (404, "no_preview", None),
+    BuiltInStyleError: (403, "built_in_style", None),
+    BuiltInIdError: (409, "built_in_style", None),
+    RetuneNotNeededError: (409, "retune_not_needed", None),
+    NoSourceError: (409, "no_source", None),
+    UnknownJobError: (404, "unknown_job", None),
+    NoPreviewYetError: (404, "no_preview", None),
+    QueueFullError: (429, "too_many_jobs", None),
+    KeyReusedError: (
+        422,
+        "idempotency_key_reused",
+        "The Idempotency-Key belongs to another request.",
+    ),
+    JobsUnavailableError: (503, "jobs_unavailable", None),
 }
 
 _logger = logging.getLogger("pastiche.errors")
@@ -147,20 +197,11 @@ def to_api_error(error: Exception) -> ApiError:
     """Any exception as the error that a client is told; unknown ones say nothing of themselves."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, PictureError):
-        status, code = _PICTURE_ERRORS.get(type(error), (422, "unusable_picture"))
-        return ApiError(status, code, _sentence(str(error)))
-    if isinstance(error, EngineError) and type(error) in _ENGINE_ERRORS:
-        status, code, detail = _ENGINE_ERRORS[type(error)]
-        return ApiError(status, code, detail, error.retry_after_s)
-    if isinstance(error, OutdatedStyleError):
-        return ApiError(
-            422, "needs_retune", "The style was learned for another network; it needs a retune."
-        )
-    if isinstance(error, ForeignStyleError):
-        return ApiError(422, "foreign_style", "The style belongs to another network.")
-    if isinstance(error, StyleError):
-        return ApiError(422, "invalid_style", _sentence(str(error)))
+    for kind in type(error).__mro__:
+        if kind in _ANSWERS:
+            status, code, detail = _ANSWERS[kind]
+            retry_after_s = getattr(error, "retry_after_s", None)
+            return ApiError(status, code, detail or _sentence(str(error)), retry_after_s)
     if isinstance(error, RequestValidationError):
         return ApiError(422, "invalid_parameters", "; ".join(_faults(error)))
     if isinstance(error, HTTPException):
@@ -187,8 +228,11 @@ def install_handlers(app: FastAPI) -> None:
     known = (
         ApiError,
         PictureError,
+        UnfitPictureError,
         EngineError,
         StyleError,
+        JobError,
+        NoSeatError,
         RequestValidationError,
         HTTPException,
         OSError,

@@ -1,4 +1,4 @@
-"""From an uploaded file to a verified picture."""
+"""Bodies and forms: bounded reads, and from an uploaded file to a verified picture."""
 
 from typing import BinaryIO
 
@@ -74,6 +74,27 @@ def read_upload(file: BinaryIO, max_bytes: int) -> bytes:
             413, "too_many_bytes", f"The file has more than the {max_bytes} bytes allowed."
         )
     return content
+
+
+async def read_body(request: Request, max_bytes: int, what: str) -> bytes:
+    """The body of a request that is no form.
+
+    Parameters
+    ----------
+    what
+        The body, in words that begin a sentence.
+
+    Raises
+    ------
+    ApiError
+        413, more bytes than allowed.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise ApiError(413, "too_many_bytes", f"{what} has at most {max_bytes} bytes.")
+    return bytes(body)
 
 
 def fit_side(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -113,13 +113,6 @@ class PhotoCrops:
         return torch.stack([self.crop(start + i) for i in range(batch_size)])
 
 
-def resize_short_side(picture: Image.Image, side: int) -> Image.Image:
-    """The picture with its shorter side at ``side`` px, longer side in proportion."""
-    scale = side / min(picture.size)
-    width, height = (max(side, round(s * scale)) for s in picture.size)
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
-
-
 def load_validation_batch(paths: Sequence[Path], size: int) -> Tensor:
     """The centre squares of photos, resized: (N, 3, size, size) in [0, 1]."""
     squares = []

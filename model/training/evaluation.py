@@ -12,8 +12,9 @@ from torch import Tensor
 
 from model.inference.stylizer import Look, Stylizer
 from model.pictures.picture import load_picture, to_image, to_tensor
+from model.pictures.style_picture import resize_short_side
 from model.styles.style import StyleLibrary
-from model.training.crops import load_validation_batch, resize_short_side
+from model.training.crops import load_validation_batch
 from model.training.loop import autocast, choose_precision
 from model.training.losses import (
     Moments,

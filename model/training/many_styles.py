@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
 from model.pictures.picture import load_picture, to_tensor
+from model.pictures.style_picture import resize_short_side
 from model.training.crops import (
     PhotoCrops,
     cycle,
     find_photos,
     load_validation_batch,
-    resize_short_side,
 )
 from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
 from model.training.perception import LossNetwork

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
+from model.pictures.picture import to_tensor
+from model.pictures.style_picture import prepare_picture
 from model.storage.assets import asset_folder
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.dead_leaves import LeavesCrops
@@ -34,7 +36,6 @@ from model.training.losses import Moments, content_loss, measure_style, observe,
 from model.training.many_styles import RowModule, StyleRecipe
 from model.training.nearest import blend_nearest
 from model.training.perception import LossNetwork
-from model.training.stylepicture import prepare_picture
 
 BASE = StyleRecipe()  # the losses are those that the network was trained under
 GROUP = 5  # steps between which a run can be stopped
@@ -199,7 +200,7 @@ class Finetuning:
 
     Raises
     ------
-    model.training.stylepicture.UnfitPictureError
+    model.pictures.style_picture.UnfitPictureError
         There is no style to learn from the picture.
     ValueError
         The checkpoint is damaged, or of another picture, network or recipe.
@@ -216,7 +217,7 @@ class Finetuning:
         photos: Sequence[Path] = (),
         device: str = "cpu",
     ) -> None:
-        prepared = prepare_picture(picture, recipe.stroke_size)
+        prepared = to_tensor(prepare_picture(picture, recipe.stroke_size))
         network = weights.network.to(device).to(memory_format=torch.channels_last)
         loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         precision = choose_precision(device)

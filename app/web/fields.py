@@ -1,0 +1,172 @@
+"""The fields of forms, and their strict readers."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from app.web.errors import ApiError
+from app.web.schemas import STYLE_ID_PATTERN
+from model.pictures.picture import OutputFormat
+from model.styles.style import MAX_MIX, STYLE_ID, MixError, normalize_weights
+
+MAX_MIX_CHARACTERS = 4096
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
+_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
+
+class MixItem(BaseModel):
+    """One style of a mix."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    style: str = Field(pattern=STYLE_ID_PATTERN)
+    weight: float = Field(ge=0)
+
+
+_MIX = TypeAdapter(Annotated[list[MixItem], Field(min_length=1, max_length=MAX_MIX)])
+
+
+class MixFormatError(ValueError):
+    """A mix that is not one; the text says what is allowed."""
+
+
+def parse_mix(text: str) -> dict[str, float]:
+    """The form field ``mix``, a JSON list, as weights by style id, scaled to sum 1.
+
+    Raises
+    ------
+    MixFormatError
+        Not strict JSON (NaN, repeated keys), not 1 to 8 different styles, or weights that make
+        no blend.
+    """
+    try:
+        raw = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
+        items = _MIX.validate_python(raw)
+    except (ValueError, ValidationError, RecursionError, OverflowError) as error:
+        raise MixFormatError(
+            f"must be a JSON list of 1 to {MAX_MIX} objects, each with a style (an id) and a "
+            "weight (a finite number of 0 or more)"
+        ) from error
+    weights = {item.style: item.weight for item in items}
+    if len(weights) != len(items):
+        raise MixFormatError("names a style twice")
+    try:
+        return dict(zip(weights, normalize_weights(list(weights.values())), strict=True))
+    except MixError as error:
+        raise MixFormatError(str(error)) from error
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is repeated")
+    return members
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_decimal(text: object) -> float:
+    """A number as a form writes it: digits, a point, an exponent; nothing else Python would take.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise ValueError("must be a plain decimal number")
+    return float(text)
+
+
+def read_whole(text: object) -> int:
+    """A whole number as a form writes it.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
+    if not isinstance(text, str) or not _WHOLE.fullmatch(text):
+        raise ValueError("must be a whole number")
+    return int(text)
+
+
+def read_flag(text: object) -> bool:
+    """``true`` or ``false``.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def read_weights(style: str | None, mix: str | None) -> dict[str, float]:
+    """Weights by style id, from the fields ``style`` or ``mix``.
+
+    Raises
+    ------
+    ApiError
+        422: neither is given, or both, or the mix is none.
+    """
+    if (style is None) == (mix is None):
+        raise ApiError(422, "invalid_parameters", "Give either style or mix.")
+    if style is not None:
+        return {style: 1.0}
+    try:
+        return parse_mix(mix or "")
+    except MixFormatError as error:
+        raise ApiError(422, "invalid_parameters", f"mix: {error}") from error
+
+
+def check_new_id(text: str) -> None:
+    """Refuse what is no id for a style.
+
+    Raises
+    ------
+    ApiError
+        422.
+    """
+    if not STYLE_ID.fullmatch(text):
+        raise ApiError(
+            422, "invalid_id", "An id has 1 to 64 lower-case letters, digits and hyphens."
+        )
+
+
+def _check_style_id(text: str) -> str:
+    if not STYLE_ID.fullmatch(text):
+        raise ValueError("must be 1 to 64 lower-case letters, digits and hyphens")
+    return text
+
+
+StyleId = Annotated[
+    str,
+    AfterValidator(_check_style_id),
+    Field(json_schema_extra={"pattern": STYLE_ID_PATTERN}, examples=["starry-night"]),
+]
+Strength = Annotated[float, BeforeValidator(read_decimal), Field(ge=0, le=1)]
+MaxSide = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=65_500)]
+Quality = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=100)]
+Flag = Annotated[bool, BeforeValidator(read_flag)]
+StrokeSize = Annotated[int, BeforeValidator(read_whole), Field(ge=64, le=1024)]
+StyleWeight = Annotated[float, BeforeValidator(read_decimal), Field(ge=0.1, le=10)]
+TrainingSteps = Annotated[int, BeforeValidator(read_whole), Field(ge=10, le=5000)]
+Format = OutputFormat
+Absent = SkipJsonSchema[None]  # a field may be left out, but no form can say null
