@@ -22,6 +22,7 @@ from PIL import Image
 from timing import processor
 from torch import Tensor
 
+from model.inference.device import autocast, choose_training_precision
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.network.network import default_codes
 from model.network.weights import Weights, load_weights
@@ -31,10 +32,9 @@ from model.styles.style import StyleLibrary
 from model.training.crops import find_photos, load_validation_batch
 from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge
-from model.training.loop import Loop, LoopConfig, autocast, choose_precision
-from model.training.losses import measure_style
-from model.training.many_styles import StyleTask, load_style_pictures
-from model.training.one_style import BASE, FinetuneRecipe, FinetuneTask, Finetuning
+from model.training.loop import Loop, LoopConfig
+from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
+from model.training.one_style import OBJECTIVE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.perception import LossNetwork, load_vgg19
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +65,8 @@ class Bench:
             load_validation_batch(held_out[::every][: arguments.judged], 192),
             {id_: entry["path"] for id_, entry in self.works.items()},
             self.vgg,
-            BASE,
+            OBJECTIVE,
+            StyleRecipe.style_size,
         )
         self.stylizer = Stylizer(self.fresh())
 
@@ -177,13 +178,13 @@ def run_curve(bench: Bench) -> None:
         learning_rate=recipe.learning_rate,
         warmup_steps=10,
         ema_decay=0.9,
-        precision=choose_precision("cpu"),
+        precision=choose_training_precision(torch.device("cpu")),
         compile=False,
         log_every=5,
         validate_every=0,
     )
-    with autocast("cpu", choose_precision("cpu")):
-        target = measure_style(prepared, bench.encoder, BASE.style_layers, BASE.pyramid_levels)
+    with autocast("cpu", choose_training_precision(torch.device("cpu"))):
+        target = OBJECTIVE.style_target(prepared, bench.encoder)
     with tempfile.TemporaryDirectory() as folder:
         short = Finetuning(
             load_picture(bench.works[work]["path"]).rgb,
@@ -212,7 +213,10 @@ def run_curve(bench: Bench) -> None:
             )
         whole = StyleTask(
             replace(
-                BASE, original_batch=0, batch_size=recipe.batch_size, photo_size=recipe.crop_size
+                StyleRecipe(),
+                original_batch=0,
+                batch_size=recipe.batch_size,
+                photo_size=recipe.crop_size,
             ),
             {work: bench.works[work]["path"]},
             bench.photos,

@@ -32,8 +32,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import contenders  # noqa: E402
 from timing import in_turns, machine, table  # noqa: E402
 
-from model.inference.paths import choose_dtype  # noqa: E402
-from model.inference.stylizer import Look, Stylizer, choose_device  # noqa: E402
+from model.inference.device import choose_device, choose_dtype  # noqa: E402
+from model.inference.stylizer import Look, Stylizer  # noqa: E402
 from model.inference.tiling import to_levels  # noqa: E402
 from model.inference.whole import CompiledRunner, WholeRunner  # noqa: E402
 from model.network.network import NetworkConfig  # noqa: E402

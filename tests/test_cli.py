@@ -21,7 +21,7 @@ from model.inference.stylizer import Stylizer
 from model.network.network import NetworkConfig
 from model.styles.style import Style, load_style, save_style
 from model.training.encoder import load_encoder
-from model.training.many_styles import StyleRecipe
+from model.training.objective import Objective
 from model.training.perception import VGG19Features
 
 
@@ -288,9 +288,7 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     for i in range(3):
         save_photo(tmp_path / "photos" / f"p{i}.png", (64, 64))
         save_photo(tmp_path / "styles" / f"style-{i}.png", (64, 64))
-    recipe = StyleRecipe()
-    layers = {*recipe.style_layers, recipe.content_layer}
-    save_file(VGG19Features(layers).state_dict(), tmp_path / "vgg.safetensors")
+    save_file(VGG19Features(Objective().layers).state_dict(), tmp_path / "vgg.safetensors")
     common = ["--photos", "photos", "--styles", "styles", "--vgg", "vgg.safetensors"]
     options = ["--batch-size", 1, "--photo-size", 32, "--style-size", 32, "--no-compile"]
     result = run(

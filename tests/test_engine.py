@@ -27,8 +27,9 @@ from app.engine.protocol import (
 )
 from app.engine.workqueue import Pastiche
 from app.metrics import Metrics
+from model.inference.device import DeviceError
 from model.inference.paths import FastPath
-from model.inference.stylizer import DeviceError, Look, Stylizer
+from model.inference.stylizer import Look, Stylizer
 from model.network.weights import Weights
 from model.styles.style import load_style
 

@@ -124,6 +124,32 @@ def test_a_damaged_checkpoint_costs_the_progress_alone(settings: Settings) -> No
     learn(settings, job)
 
 
+def test_a_curve_cut_short_ends_no_job(settings: Settings) -> None:
+    job, order = prepare(settings), replace(ORDER, recipe=RECIPE | {"steps": 20})
+    assert not learner(settings).train(job, order)
+    curve = jobs_folder(settings.data_dir) / job / "training" / "curve.csv"
+    curve.write_bytes(curve.read_bytes() + b"10,0.4")
+    learn(settings, job, order)
+
+
+def test_only_a_damaged_checkpoint_starts_training_anew(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepare(settings)
+    assert not learner(settings).train(job, ORDER)
+    checkpoint = jobs_folder(settings.data_dir) / job / "training" / "checkpoint.safetensors"
+    before = checkpoint.read_bytes()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("of another kind")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("model.training.one_style.FinetuneTask", fail)
+        with pytest.raises(LearningError):
+            learner(settings).train(job, ORDER)
+    assert checkpoint.read_bytes() == before
+
+
 def picture(size: tuple[int, int], color: Any = None, mode: str = "RGB") -> bytes:
     stream = io.BytesIO()
     Image.new(mode, size, color or 0).save(stream, "PNG")

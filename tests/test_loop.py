@@ -1,17 +1,20 @@
 """Training: it learns, it resumes exactly, it draws the same whatever happened before."""
 
 import csv
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from model.network.network import NetworkConfig
 from model.pictures.style_picture import resize_short_side
 from model.styles.style import StyleLibrary
+from model.training.checkpoint import CheckpointError, MovingAverage
 from model.training.crops import (
     PhotoCrops,
     cycle,
@@ -19,14 +22,9 @@ from model.training.crops import (
     load_validation_batch,
 )
 from model.training.export import export_table, render_previews, start_from
-from model.training.loop import Loop, LoopConfig, MovingAverage
-from model.training.many_styles import (
-    OriginalTask,
-    StyleRecipe,
-    StyleTable,
-    StyleTask,
-    load_style_pictures,
-)
+from model.training.loop import Loop, LoopConfig
+from model.training.many_styles import StyleRecipe, StyleTable, StyleTask, load_style_pictures
+from model.training.original import OriginalTask
 from model.training.perception import VGG19Features
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
@@ -118,6 +116,77 @@ def test_checkpoints_of_other_recipes_and_damaged_ones_are_refused(
     loop.checkpoint_path.write_bytes(loop.checkpoint_path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="cannot read"):
         loop.resume()
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_refused(pictures: Path, tmp_path: Path) -> None:
+    loop = Loop(make_task(pictures), replace(CONFIG, steps=1), tmp_path, {})
+    loop.run()
+    data = bytearray(loop.checkpoint_path.read_bytes())
+    data[-100] ^= 1
+    loop.checkpoint_path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="checksum"):
+        loop.resume()
+
+
+def test_a_checkpoint_of_another_network_is_refused_as_such(pictures: Path, tmp_path: Path) -> None:
+    Loop(make_task(pictures), replace(CONFIG, steps=1), tmp_path, {}).run()
+    wider = replace(RECIPE, network=NetworkConfig(channels=12, residual_blocks=1))
+    with pytest.raises(CheckpointError, match="cannot read"):
+        Loop(make_task(pictures, wider), CONFIG, tmp_path, {}).resume()
+
+
+def test_a_checkpoint_from_before_there_were_digests_is_taken_up(
+    pictures: Path, tmp_path: Path
+) -> None:
+    loop = Loop(make_task(pictures), replace(CONFIG, steps=2), tmp_path, {"seed": 0})
+    loop.run()
+    metadata = {"step": "2", "seconds": "1.5", "recipe": '{"seed": 0}', "loop": "{}"}
+    save_file(load_file(loop.checkpoint_path), loop.checkpoint_path, metadata)
+    again = Loop(make_task(pictures), CONFIG, tmp_path, {"seed": 0})
+    assert again.resume()
+    assert (again.step, again.seconds) == (2, 1.5)
+
+
+@pytest.mark.parametrize("left", ["", "step,seconds,tot", "6,1.0,9", "6,1.0,9,9,9,"])
+def test_a_curve_that_a_full_disk_cut_short_is_mended(
+    pictures: Path, tmp_path: Path, left: str
+) -> None:
+    loop = Loop(make_task(pictures), replace(CONFIG, steps=4), tmp_path, {})
+    loop.run()
+    curve = tmp_path / "curve.csv"
+    whole = curve.read_text().splitlines()
+    curve.write_text(left if not left[:1].isdecimal() else "\n".join([*whole, left]))
+    again = Loop(make_task(pictures), CONFIG, tmp_path, {})
+    assert again.resume()
+    again.run()
+    rows = list(csv.DictReader(curve.read_text().splitlines()))
+    assert [row["step"] for row in rows] == (["2", "4", "6"] if left[:1].isdecimal() else ["6"])
+    assert all(math.isfinite(float(row["total"])) for row in rows)
+
+
+def test_without_a_compiler_training_runs_uncompiled(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def compile_nothing(_: object, **__: object) -> Callable[..., None]:
+        def fail(*_: object) -> None:
+            raise RuntimeError("Failed to find C compiler.\nA long story")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    rows = []
+    for name, compiled in (("compiled", True), ("plain", False)):
+        config = replace(CONFIG, steps=2, compile=compiled)
+        loop = Loop(make_task(pictures), config, tmp_path / name, {})
+        loop.run()
+        rows.append(loop.task.module.state_dict()["codes"])
+    assert torch.equal(*rows)
+    assert [r.message for r in caplog.records] == [
+        "not compiled: RuntimeError: Failed to find C compiler."
+    ]
 
 
 def test_a_loss_that_is_not_finite_stops_training(pictures: Path, tmp_path: Path) -> None:

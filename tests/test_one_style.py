@@ -15,11 +15,10 @@ from model.network.weights import Weights, save_weights
 from model.training.crops import find_photos
 from model.training.dead_leaves import LeavesCrops, draw_leaves
 from model.training.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
-from model.training.losses import measure_style
 from model.training.nearest import blend_nearest
 from model.training.one_style import (
-    BASE,
     GROUP,
+    OBJECTIVE,
     FinetuneRecipe,
     FinetuneTask,
     Finetuning,
@@ -124,8 +123,8 @@ def test_the_start_is_the_nearest_blend(
     photos = torch.rand(1, 3, 32, 32)
     picture = weights.network.stylize_aligned(photos, rows[1:2])[0]
     # A row's own picture of the same photo is as near as can be.
-    target = measure_style(picture, encoder, BASE.style_layers, BASE.pyramid_levels)
-    found = blend_nearest(rows, target, weights.network, encoder, photos)
+    target = OBJECTIVE.style_target(picture, encoder)
+    found = blend_nearest(rows, target, OBJECTIVE, weights.network, encoder, photos)
     assert torch.equal(found, rows[1])
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.inference import paths as fastpath
-from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths, choose_dtype
+from model.inference.device import choose_dtype
+from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths
 from model.inference.streamed.network import Progress
 from model.inference.stylizer import Look, Stylizer
 from model.inference.whole import CompiledRunner, WholeRunner

@@ -14,7 +14,8 @@ from model.pictures.picture import load_picture, to_tensor
 from model.storage.assets import asset_folder
 from model.styles.style import StyleLibrary, load_style
 from model.training.encoder import load_encoder
-from model.training.losses import Moments, measure_style, style_loss
+from model.training.losses import Moments, style_loss
+from model.training.objective import Objective
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -83,7 +84,7 @@ def test_the_encoder_tells_styles_apart(
 
     def measure(name: str, id_: str) -> list[Moments]:
         picture = stylizer.stylize_batch(sample(name, 128), [Look(library[id_].code)])[0]
-        return measure_style(picture, encoder, ("relu1_2", "relu2_2", "relu3_3"), 2)
+        return Objective(pyramid_levels=2).style_target(picture, encoder)
 
     shown, others = ({i: measure(name, i) for i in ids} for name in ("coffee", "astronaut"))
     for id_ in ids:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from model.inference.stylizer import DeviceError, Look, Stylizer, choose_device
+from model.inference.device import DeviceError, choose_device
+from model.inference.stylizer import Look, Stylizer
 from model.network.weights import Weights
 from model.pictures.picture import Picture
 

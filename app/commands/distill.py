@@ -39,13 +39,14 @@ def distill(
     """Distil VGG-19 into the small encoder that fine-tuning uses in its place."""
     import torch
 
-    from model.inference.stylizer import NETWORK_FILE, choose_device
+    from model.inference.device import choose_device, choose_training_precision
+    from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
     from model.styles.style import StyleLibrary
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask
     from model.training.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
-    from model.training.loop import Loop, LoopConfig, choose_precision
+    from model.training.loop import Loop, LoopConfig
     from model.training.perception import load_vgg19
 
     folder = weights_folder(weights)
@@ -54,7 +55,7 @@ def distill(
     if not len(library):
         raise ValueError(f"{folder} holds no styles of its network")
     recipe = DistillRecipe(batch_size=batch_size, seed=seed, encoder=EncoderConfig(widths))
-    chosen = str(choose_device(device))
+    chosen = choose_device(device)
     task = DistillTask(
         recipe,
         find_photos(photos),
@@ -63,15 +64,15 @@ def distill(
         load_vgg19(vgg, ENCODER_LAYERS),
         network.network,
         torch.stack([style.code for style in library]),
-        chosen,
+        str(chosen),
     )
     config = LoopConfig(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=0.99,
-        precision="float32" if float32 else choose_precision(chosen),
+        precision="float32" if float32 else choose_training_precision(chosen),
         compile=compiled,
-        device=chosen,
+        device=str(chosen),
     )
     loop = Loop(task, config, output, recipe.to_dict())
     loop.resume()

@@ -47,10 +47,10 @@ def evaluate(
     from model.training.crops import find_photos
     from model.training.evaluation import evaluate as measure
     from model.training.evaluation import render_sheet, render_strip
-    from model.training.many_styles import StyleRecipe, load_style_pictures
+    from model.training.many_styles import load_style_pictures
+    from model.training.objective import Objective
     from model.training.perception import load_vgg19
 
-    recipe = StyleRecipe()
     stylizer, library = open_network(weights_folder(weights))
     singles = {}
     for folder in single or []:
@@ -63,7 +63,7 @@ def evaluate(
         library,
         find_photos(photos)[:limit],
         {entry["id"]: entry["path"] for entry in load_style_pictures(styles)},
-        load_vgg19(vgg, {*recipe.style_layers, recipe.content_layer}),
+        load_vgg19(vgg, Objective().layers),
         size=size,
         singles=singles,
         blend_pairs=[p for p in BLEND_PAIRS if p[0] in library and p[1] in library],

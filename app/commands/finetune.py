@@ -45,15 +45,16 @@ def finetune(
 
     from app.jobs.order import now, style_id
     from app.settings import default_data_dir
+    from model.inference.device import choose_device
     from model.inference.previews import render_preview
-    from model.inference.stylizer import NETWORK_FILE, Stylizer, choose_device
+    from model.inference.stylizer import NETWORK_FILE, Stylizer
     from model.network.weights import load_weights
     from model.pictures.picture import load_picture
     from model.pictures.style_picture import pack_source
     from model.styles.style import Style, clean_title, save_style
     from model.training.crops import find_photos
     from model.training.encoder import find_encoder, load_encoder
-    from model.training.one_style import BASE, FinetuneRecipe, Finetuning
+    from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning
     from model.training.perception import LossNetwork, load_vgg19
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
@@ -64,9 +65,7 @@ def finetune(
     painting = load_picture(picture)
     recipe = FinetuneRecipe(stroke_size=stroke_size, style_weight=style_weight, steps=steps)
     loss_network: LossNetwork = (
-        load_vgg19(vgg, {*BASE.style_layers, BASE.content_layer})
-        if vgg
-        else load_encoder(find_encoder(folder))
+        load_vgg19(vgg, OBJECTIVE.layers) if vgg else load_encoder(find_encoder(folder))
     )
     # Whatever changes the row names the run, so that the same command goes on with it.
     identity = json.dumps(

@@ -83,7 +83,7 @@ def normalization(
     import torch
 
     from app.commands.studypage import check_page, write_page
-    from model.inference.stylizer import choose_device
+    from model.inference.device import choose_device
     from model.pictures.picture import encode_picture, to_tensor
     from model.storage.assets import asset_folder
     from model.storage.files import write_atomically

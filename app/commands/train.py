@@ -59,11 +59,12 @@ def train(
     """Train one network on many styles; interrupt it and start it again as you like."""
     import torch
 
-    from model.inference.stylizer import choose_device
+    from model.inference.device import choose_device, choose_training_precision
     from model.training.crops import find_photos
     from model.training.export import export_table, render_previews, start_from
-    from model.training.loop import Loop, LoopConfig, choose_precision
-    from model.training.many_styles import OriginalTask, StyleRecipe, StyleTask, load_style_pictures
+    from model.training.loop import Loop, LoopConfig
+    from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
+    from model.training.original import OriginalTask
     from model.training.perception import load_vgg19
 
     base, factors = parse_style_weights(style_weight or [])
@@ -89,14 +90,14 @@ def train(
         {entry["id"]: entry["path"] for entry in entries},
         find_photos(photos),
         held_out,
-        load_vgg19(vgg, {*recipe.style_layers, recipe.content_layer}),
+        load_vgg19(vgg, recipe.objective.layers),
         str(chosen),
     )
     config = LoopConfig(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=ema_decay,
-        precision="float32" if float32 else choose_precision(str(chosen)),
+        precision="float32" if float32 else choose_training_precision(chosen),
         compile=compiled,
         device=str(chosen),
     )

@@ -20,13 +20,15 @@ from app.jobs.files import JobFiles
 from app.jobs.order import Order
 from app.jobs.priority import Deference
 from app.settings import Settings
+from model.inference.device import choose_device
 from model.inference.previews import QUALITY, render_preview, sample_square
-from model.inference.stylizer import NETWORK_FILE, Look, Stylizer, choose_device
+from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.network.weights import Weights, load_weights
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import write_atomically
 from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
+from model.training.checkpoint import CheckpointError
 from model.training.encoder import find_encoder, load_encoder
 from model.training.loop import Progress
 from model.training.one_style import FinetuneRecipe, Finetuning
@@ -158,9 +160,7 @@ class _Session:
         encoder = load_encoder(find_encoder(settings.weights_dir))
         try:
             self.finetuning = self._finetuning(weights, encoder, str(device))
-        except UnfitPictureError:
-            raise
-        except ValueError as error:  # a checkpoint that is damaged, or of another version
+        except CheckpointError as error:  # damaged, or of another version
             _logger.warning("training starts anew", extra={"job": job, "reason": str(error)})
             rmtree(self.files.training)
             self.finetuning = self._finetuning(weights, encoder, str(device))

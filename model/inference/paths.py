@@ -9,7 +9,7 @@ it is, in bfloat16 or float16 and channels last, then compiled, then replayed as
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +19,9 @@ from model.inference.streamed.network import Pass, Progress, StreamedNetwork
 from model.inference.streamed.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
 from model.network.network import StyleNetwork, anchor_original, default_codes
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
 MAX_MEAN_LEVELS = 2.0  # of 255, mean absolute difference to float32
 MIN_PSNR_DB = 40.0
 CHECKED_BATCHES = ((1, 256, 256), (3, 93, 122), (2, 201, 160), (1, 384, 511))  # N, H, W
-CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 PASS_PIXELS = 65_536  # one picture of 256 px: 16 of them took 0.72 times as long as in one pass
 
 _logger = logging.getLogger("pastiche.fastpath")
@@ -64,27 +61,6 @@ class Agreement:
     def close(self) -> bool:
         """Whether the one may stand for the other."""
         return self.mean_levels <= MAX_MEAN_LEVELS and self.psnr_db >= MIN_PSNR_DB
-
-
-def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type of activations: for ``auto`` the fastest that the device multiplies in.
-
-    Raises
-    ------
-    ValueError
-        No such precision, or float16 on a CPU, where nothing is gained by it.
-    """
-    if precision == "auto":
-        if device.type == "cuda":
-            return torch.float16  # as fast as bfloat16, with three more binary digits
-        has = torch.cpu.get_capabilities()
-        return torch.bfloat16 if any(has.get(name) for name in CPU_BFLOAT16) else torch.float32
-    types = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if device.type == "cuda":
-        types["float16"] = torch.float16
-    if precision not in types:
-        raise ValueError(f"precision is {precision!r}, allowed are auto, {', '.join(types)}")
-    return types[precision]
 
 
 class StreamedRunner:

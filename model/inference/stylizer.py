@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.inference.paths import FastPath, StreamedRunner, checked_paths, choose_dtype
+from model.inference.device import choose_device, choose_dtype
+from model.inference.paths import FastPath, StreamedRunner, checked_paths
 from model.inference.streamed.network import Progress
 from model.inference.streamed.rows import to_unit
 from model.inference.tiling import Levels, TilingMode, stylize_tiled
@@ -23,33 +24,6 @@ NETWORK_FILE = "network.safetensors"
 # bytes a pixel in float32.
 CPU_WHOLE_PIXELS = 8_000_000
 GPU_BYTES_PER_PIXEL = 1500  # of the whole network, with room for a second picture
-
-
-class DeviceError(ValueError):
-    """The device that was asked for is not there."""
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:1``.
-
-    Raises
-    ------
-    DeviceError
-        No such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:1") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:1")
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise DeviceError(f"device {name!r} is not there: this machine has {count} GPUs")
-    return device
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,18 @@ def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> 
     return save(whole, {"pastiche": text, DIGEST_KEY: digest})
 
 
-def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def unpack_tensors(data: bytes, finite: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of `pack_tensors`, verified.
+
+    Parameters
+    ----------
+    finite
+        Whether values that are not finite are refused.
 
     Raises
     ------
     DamagedFileError
-        Not safetensors, no or wrong digest, or a value that is not finite.
+        Not safetensors, no or wrong digest, or a value that must be finite and is not.
     """
     try:
         tensors = load(data)
@@ -58,7 +63,7 @@ def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if digest != digest_tensors(tensors, prefix=text):
         raise DamagedFileError("its contents do not match its checksum")
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if finite and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise DamagedFileError(f"{name} holds numbers that are not finite")
     if not isinstance(metadata, dict):
         raise DamagedFileError("its metadata are not an object")

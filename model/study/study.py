@@ -18,12 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from model.inference.device import choose_training_precision
 from model.network.network import NetworkConfig, StyleNetwork
 from model.network.normalization import NormKind
 from model.pictures.picture import to_image
+from model.training.checkpoint import CURVE_FILE
 from model.training.crops import load_validation_batch
 from model.training.evaluation import Judge
-from model.training.loop import CURVE_FILE, Loop, LoopConfig, choose_precision
+from model.training.loop import Loop, LoopConfig
 from model.training.losses import content_loss
 from model.training.many_styles import StyleRecipe, StyleTask
 from model.training.perception import LossNetwork, Pooling
@@ -194,7 +196,8 @@ class Study:
                 material.styles,
                 # Its own: that of training moves to the device.
                 copy.deepcopy(material.loss_networks(pooling, False)),
-                self.recipe,
+                self.recipe.objective,
+                self.recipe.style_size,
             )
             for pooling in judge_poolings
         }
@@ -252,7 +255,7 @@ class Study:
             steps=steps,
             learning_rate=self.settings.learning_rate,
             ema_decay=0,  # an average of weights would not fit batch norm's running averages
-            precision=choose_precision(self.material.device),
+            precision=choose_training_precision(torch.device(self.material.device)),
             compile=False,
             device=self.material.device,
             log_every=max(1, steps // CURVE_POINTS),

@@ -10,23 +10,17 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from model.inference.device import autocast, choose_training_precision
 from model.inference.stylizer import Look, Stylizer
 from model.pictures.picture import load_picture, to_image, to_tensor
 from model.pictures.style_picture import resize_short_side
 from model.styles.style import StyleLibrary
 from model.training.crops import load_validation_batch
-from model.training.loop import autocast, choose_precision
-from model.training.losses import (
-    Moments,
-    content_loss,
-    gram_loss,
-    measure_style,
-    observe,
-    style_loss,
-)
-from model.training.many_styles import StyleRecipe
+from model.training.losses import Moments, content_loss, gram_loss, style_loss
+from model.training.objective import Objective, Observation
 from model.training.perception import LossNetwork
 
+STYLE_SIZE = 384  # px, of the style pictures, as in training
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -84,8 +78,8 @@ class Judge:
         Path of each style's picture, by id.
     loss_network
         With the recipe's layers.
-    recipe
-        Layers, pyramid and style size as in training.
+    objective, style_size
+        As in training.
     batch_size
         Pictures at a time.
     """
@@ -95,38 +89,32 @@ class Judge:
         photos: Tensor,
         style_pictures: Mapping[str, Path],
         loss_network: LossNetwork,
-        recipe: StyleRecipe,
+        objective: Objective,
+        style_size: int,
         batch_size: int = 10,
     ) -> None:
         self.photos = photos
         self.loss_network = loss_network.to(memory_format=torch.channels_last)
-        self.recipe = recipe
+        self.objective = objective
         self.batch_size = batch_size
         self.styles = {
-            id_: measure_style(
-                to_tensor(resize_short_side(load_picture(path).rgb, recipe.style_size)),
-                loss_network,
-                recipe.style_layers,
-                recipe.pyramid_levels,
+            id_: objective.style_target(
+                to_tensor(resize_short_side(load_picture(path).rgb, style_size)), loss_network
             )
             for id_, path in style_pictures.items()
         }
         measured = [self.measure(batch) for batch in photos.split(batch_size)]
-        self.photo_content = torch.cat([content for content, _ in measured])
+        self.photo_content = torch.cat([seen.content for seen in measured])
         self.photo_moments = [
             Moments(*map(torch.cat, zip(*layer, strict=True)))
-            for layer in zip(*(moments for _, moments in measured), strict=True)
+            for layer in zip(*(seen.moments for seen in measured), strict=True)
         ]
 
     @torch.inference_mode()
-    def measure(self, pictures: Tensor) -> tuple[Tensor, list[Moments]]:
-        """Content features and moments of pictures; in bfloat16 where that is faster."""
-        recipe = self.recipe
-        with autocast("cpu", choose_precision("cpu")):
-            found, moments = observe(
-                pictures, self.loss_network, recipe.style_layers, recipe.pyramid_levels
-            )
-        return found[recipe.content_layer], moments
+    def measure(self, pictures: Tensor) -> Observation:
+        """What the losses compare of pictures; in bfloat16 where that is faster."""
+        with autocast("cpu", choose_training_precision(torch.device("cpu"))):
+            return self.objective.observe(pictures, self.loss_network)
 
     def style_losses(self, moments: list[Moments], id_: str) -> Tensor:
         """Style loss and plain Gram loss of measured pictures towards a style: (2, N)."""
@@ -144,8 +132,8 @@ class Judge:
         content, styles = [], []
         done = 0
         for batch in self.photos.split(self.batch_size):
-            with autocast("cpu", choose_precision("cpu")):
-                pastiches = stylizer.stylize_batch(batch, [look] * len(batch))
+            # Not under autocast: it is the stylizer's own arithmetic that ships.
+            pastiches = stylizer.stylize_batch(batch, [look] * len(batch))
             features, moments = self.measure(pastiches)
             content.append(content_loss(features, self.photo_content[done : done + len(batch)]))
             styles.append(torch.stack([self.style_losses(moments, id_) for id_ in ids]))
@@ -184,9 +172,9 @@ def evaluate(
         Told what is being measured.
     """
     photos = load_validation_batch(photo_paths, size)
-    recipe = StyleRecipe()
     known = {id_: path for id_, path in style_pictures.items() if id_ in library}
-    judge = Judge(photos, known, loss_network, recipe)
+    objective, style_size = Objective(), STYLE_SIZE
+    judge = Judge(photos, known, loss_network, objective, style_size)
     report = Report(len(photos), size)
     for id_ in known:
         on_step(id_)
@@ -194,7 +182,7 @@ def evaluate(
     for id_, (single, own) in (singles or {}).items():
         on_step(f"{id_} alone")
         report.singles[id_] = judge.figures(single, own[id_].code, id_)
-    few = Judge(photos[::5], known, loss_network, recipe)
+    few = Judge(photos[::5], known, loss_network, objective, style_size)
     for first, second in blend_pairs:
         on_step(f"{first} to {second}")
         rows = []

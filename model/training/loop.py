@@ -1,48 +1,36 @@
-"""The one training loop: checkpoints, exact resume, moving average, curves.
+"""The one training loop, with exact resume.
 
 A recipe is a `Task`: it says what is trained, what a step sees and what it costs. The loop knows
 nothing of styles. Every batch is a function of its step, so the step is all the random state there
 is, and a resumed run equals an uninterrupted one.
 """
 
-import contextlib
 import csv
 import json
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from model.storage.files import write_atomically
+from model.inference.device import TrainingPrecision, autocast
+from model.training.checkpoint import (
+    CHECKPOINT_FILE,
+    CURVE_FILE,
+    CheckpointError,
+    MovingAverage,
+    read_checkpoint,
+    truncate_curve,
+    write_checkpoint,
+)
 
-Precision = Literal["float32", "bfloat16"]
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
-CURVE_FILE = "curve.csv"
-
-
-def choose_precision(device: str) -> Precision:
-    """``bfloat16`` where training is faster in it, else ``float32``.
-
-    Narrower than `model.inference.paths.choose_dtype`: the backward pass has to be fast too.
-    """
-    if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-
-
-def autocast(device: str, precision: Precision) -> torch.autocast:
-    """Context in which convolutions and products compute in ``precision``."""
-    kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16")
+_logger = logging.getLogger("pastiche.training")
 
 
 class Task(Protocol):
@@ -101,7 +89,7 @@ class LoopConfig:
     final_share: float = 0.02
     ema_decay: float = 0.999
     clip_norm: float = 10.0
-    precision: Precision = "bfloat16"
+    precision: TrainingPrecision = "bfloat16"
     compile: bool = True
     device: str = "cpu"
     log_every: int = 20
@@ -126,37 +114,6 @@ class Progress:
     steps: int
     losses: dict[str, float]
     eta_s: float
-
-
-class MovingAverage:
-    """Exponential moving average of a module's parameters."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.values = {n: p.detach().clone() for n, p in module.named_parameters()}
-
-    def update(self, module: nn.Module, step: int) -> None:
-        """Move towards the module's parameters; faster during the first steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in module.named_parameters():
-            self.values[name].lerp_(parameter.detach(), 1 - decay)
-
-    @contextlib.contextmanager
-    def in_place_of(self, module: nn.Module) -> Iterator[None]:
-        """Swap the average in for the time of a ``with`` block."""
-        self.swap(module)
-        try:
-            yield
-        finally:
-            self.swap(module)
-
-    def swap(self, module: nn.Module) -> None:
-        """Exchange the average's values with the module's."""
-        with torch.no_grad():
-            for name, parameter in module.named_parameters():
-                kept = parameter.detach().clone()
-                parameter.copy_(self.values[name])
-                self.values[name].copy_(kept)
 
 
 class Loop:
@@ -190,8 +147,8 @@ class Loop:
             [{"params": parameters, "share": share} for parameters, share in groups],
             lr=config.learning_rate,
         )
-        self.compute_losses = (
-            torch.compile(task.losses, dynamic=False) if config.compile else task.losses
+        self.compute_losses: Callable[..., dict[str, Tensor]] = (
+            self._compiled_losses() if config.compile else task.losses
         )
 
     @property
@@ -285,35 +242,40 @@ class Loop:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
         metadata = {
-            "step": str(self.step),
-            "seconds": repr(self.seconds),
-            "recipe": json.dumps(self.recipe, sort_keys=True),
-            "loop": json.dumps(asdict(self.config), sort_keys=True),
+            "step": self.step,
+            "seconds": self.seconds,
+            "recipe": self.recipe,
+            "loop": json.dumps(asdict(self.config)),  # for people; its infinity is no JSON
         }
-        whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        write_atomically(self.checkpoint_path, save(whole, metadata))
+        write_checkpoint(self.checkpoint_path, tensors, metadata)
 
     def resume(self) -> bool:
         """Continue from the directory's checkpoint; False when there is none.
 
         Raises
         ------
-        ValueError
+        CheckpointError
             The checkpoint is damaged or belongs to another recipe.
+        OSError
+            It cannot be read.
         """
         if not self.checkpoint_path.exists():
             return False
-        try:
-            with safe_open(self.checkpoint_path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"cannot read {self.checkpoint_path}: {error}") from error
-        if json.loads(metadata.get("recipe", "null")) != json.loads(json.dumps(self.recipe)):
-            raise ValueError(
+        tensors, metadata = read_checkpoint(self.checkpoint_path)
+        if metadata.get("recipe") != json.loads(json.dumps(self.recipe)):
+            raise CheckpointError(
                 f"{self.checkpoint_path} was made with other options; "
                 "choose another folder or give the same options"
             )
+        try:
+            self._take_up(tensors, metadata)
+        except (KeyError, RuntimeError) as error:  # a tensor is missing, or of another shape
+            raise CheckpointError(f"cannot read {self.checkpoint_path}: {error}") from error
+        for name in (CURVE_FILE, "validation.csv"):
+            truncate_curve(self.directory / name, self.step)
+        return True
+
+    def _take_up(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         device = self.config.device
         self.task.module.load_state_dict(
             {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
@@ -329,16 +291,23 @@ class Loop:
                 self.optimizer.state[parameter] = state
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
-        for name in (CURVE_FILE, "validation.csv"):
-            truncate_curve(self.directory / name, self.step)
-        return True
 
+    def _compiled_losses(self) -> Callable[..., dict[str, Tensor]]:
+        """The task's losses, compiled; as they are where there is no compiler."""
+        compiled = torch.compile(self.task.losses, dynamic=False)
+        tried = False
 
-def truncate_curve(path: Path, step: int) -> None:
-    """Drop a curve's rows after a step: the steps since the last checkpoint run again."""
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *(row for row in rows if int(row[0]) <= step)])
+        def compute(*batch: Tensor) -> dict[str, Tensor]:
+            nonlocal tried
+            if tried:
+                return compiled(*batch)
+            tried = True
+            try:
+                return compiled(*batch)
+            except Exception as error:  # whatever a backend raises; a fault of ours comes again
+                reason = str(error).strip().partition("\n")[0][:200]
+                _logger.warning("not compiled: %s: %s", type(error).__name__, reason)
+                self.compute_losses = self.task.losses
+                return self.task.losses(*batch)
+
+        return compute

@@ -4,13 +4,11 @@ All are relative squared distances, so that layers and styles of very different 
 scale: 0 is a perfect match, and 1 is as far away as an all-zero answer would be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from model.training.perception import LossNetwork, pyramid
 
 
 class Moments(NamedTuple):
@@ -33,30 +31,6 @@ def feature_moments(features: Tensor) -> Moments:
     with torch.autocast(features.device.type, enabled=False):
         flat = features.float().flatten(2)  # (N, C, HW)
         return Moments(flat.mean(2), torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2])
-
-
-def observe(
-    pictures: Tensor, loss_network: LossNetwork, layers: Sequence[str], levels: int
-) -> tuple[Mapping[str, Tensor], list[Moments]]:
-    """What the losses compare of pictures (N, 3, H, W).
-
-    Returns
-    -------
-    activations
-        At full size, by name.
-    moments
-        One entry per pyramid level and layer.
-    """
-    found = [loss_network(scaled) for scaled in pyramid(pictures, levels)]
-    return found[0], [feature_moments(level[name]) for level in found for name in layers]
-
-
-@torch.no_grad()
-def measure_style(
-    picture: Tensor, loss_network: LossNetwork, layers: Sequence[str], levels: int
-) -> list[Moments]:
-    """What `style_loss` wants to know of a style picture (3, H, W) in [0, 1]."""
-    return observe(picture[None], loss_network, layers, levels)[1]
 
 
 def relative_square_distance(actual: Tensor, target: Tensor) -> Tensor:
@@ -110,3 +84,13 @@ def gram_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
     """Style loss of each picture over plain Gram matrices (the paper, eq. 3, made relative)."""
     terms = [relative_square_distance(p.gram, s.gram) for p, s in zip(pastiche, style, strict=True)]
     return torch.stack(terms).mean(0)
+
+
+def square_error(pictures: Tensor, photos: Tensor) -> Tensor:
+    """Mean squared error of each picture: (N,)."""
+    return (pictures.float() - photos).square().mean(dim=(1, 2, 3))
+
+
+def log_error(pictures: Tensor, photos: Tensor) -> Tensor:
+    """Logarithm of each picture's mean squared error: minus its PSNR, up to a factor. (N,)."""
+    return (square_error(pictures, photos) + 1e-5).log()

@@ -19,7 +19,8 @@ from model.training.crops import (
     find_photos,
     load_validation_batch,
 )
-from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
+from model.training.losses import Moments, log_error, square_error
+from model.training.objective import Objective
 from model.training.perception import LossNetwork
 
 
@@ -38,12 +39,8 @@ class StyleRecipe:
         so that one costs about a third of a styled crop.
     style_size
         Shorter side, in px, at which the style pictures are measured: it sets the stroke size.
-    style_layers, content_layer
-        Layers of the loss network.
-    pyramid_levels
-        The style loss is taken at full size, half, quarter, ...: the mean over so many.
-    content_weight, style_weight
-        Of the two losses.
+    style_layers, content_layer, pyramid_levels, content_weight, style_weight
+        See `Objective`.
     style_weights
         Factors on ``style_weight`` for single styles, by id.
     original_weight
@@ -63,11 +60,11 @@ class StyleRecipe:
     batch_size: int = 4
     original_batch: int = 4
     style_size: int = 384
-    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
-    content_layer: str = "relu3_2"
-    pyramid_levels: int = 3
-    content_weight: float = 1.0
-    style_weight: float = 5.0
+    style_layers: tuple[str, ...] = Objective.style_layers
+    content_layer: str = Objective.content_layer
+    pyramid_levels: int = Objective.pyramid_levels
+    content_weight: float = Objective.content_weight
+    style_weight: float = Objective.style_weight
     style_weights: dict[str, float] = field(default_factory=dict)
     original_weight: float = 2.0
     row_rate: float = 6.0
@@ -76,20 +73,21 @@ class StyleRecipe:
     seed: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
+    @property
+    def objective(self) -> Objective:
+        """What is minimized, ``original``'s loss aside."""
+        return Objective(
+            self.style_layers,
+            self.content_layer,
+            self.pyramid_levels,
+            self.content_weight,
+            self.style_weight,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metadata."""
         values = asdict(self) | {"network": self.network.to_dict()}
         return json.loads(json.dumps(values))  # type: ignore[no-any-return]
-
-
-def square_error(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Mean squared error of each picture: (N,)."""
-    return (pictures.float() - photos).square().mean(dim=(1, 2, 3))
-
-
-def log_error(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Logarithm of each picture's mean squared error: minus its PSNR, up to a factor. (N,)."""
-    return (square_error(pictures, photos) + 1e-5).log()
 
 
 class StyleTable(nn.Module):
@@ -130,6 +128,7 @@ class StyleTask:
         device: str = "cpu",
     ) -> None:
         self.recipe = recipe
+        self.objective = recipe.objective
         self.style_ids = list(style_paths)
         torch.manual_seed(recipe.seed)
         self.module = StyleTable(recipe.network, len(style_paths))
@@ -142,11 +141,9 @@ class StyleTask:
             load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
         )
         measured = [
-            measure_style(
+            self.objective.style_target(
                 to_tensor(resize_short_side(load_picture(path).rgb, recipe.style_size)).to(device),
                 self.loss_network,
-                recipe.style_layers,
-                recipe.pyramid_levels,
             )
             for path in style_paths.values()
         ]
@@ -155,7 +152,7 @@ class StyleTask:
             for layer in zip(*measured, strict=True)
         ]
         weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
-        self.style_weights = recipe.style_weight * torch.tensor(weights, device=device)
+        self.style_factors = torch.tensor(weights, device=device)  # (S,)
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Convolutions at the full rate, rows at ``row_rate`` times it."""
@@ -183,8 +180,8 @@ class StyleTask:
         codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
         pictures = self.module.network.stylize_aligned(photos, codes)
         content, style = self.measure(photos[:count], pictures[:count], rows)
-        weighted = recipe.content_weight * content + self.style_weights[rows] * style
-        losses = {"total": weighted.mean(), "content": content.mean(), "style": style.mean()}
+        total = self.objective.total(content, style, self.style_factors[rows]).mean()
+        losses = {"total": total, "content": content.mean(), "style": style.mean()}
         if recipe.original_batch:
             original = log_error(pictures[count:], photos[count:]).mean()
             losses["original"] = original
@@ -193,15 +190,10 @@ class StyleTask:
 
     def measure(self, photos: Tensor, pastiches: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Content and style loss of every picture: (N,) each."""
-        recipe, deep = self.recipe, self.recipe.content_layer
-        with torch.no_grad():
-            target = self.loss_network(photos, depth=deep)[deep]
-        found, moments = observe(
-            pastiches, self.loss_network, recipe.style_layers, recipe.pyramid_levels
-        )
-        content = content_loss(found[deep], target)
+        target = self.objective.content_target(photos, self.loss_network)
+        seen = self.objective.observe(pastiches, self.loss_network)
         wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
-        return content, style_loss(moments, wanted)
+        return self.objective.losses(seen, target, wanted)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -221,82 +213,6 @@ class StyleTask:
             "style": style.mean().item(),
             "original_psnr": (-10 * error.log10()).mean().item(),
         }
-
-
-class RowModule(nn.Module):
-    """One trainable row over a network that stays as it is."""
-
-    def __init__(self, network: StyleNetwork, row: Tensor) -> None:
-        super().__init__()
-        self.row = nn.Parameter(row.detach().clone())  # (P,)
-        # In a tuple, so that a checkpoint holds the row alone.
-        self._frozen = (network.requires_grad_(False),)
-
-    @property
-    def network(self) -> StyleNetwork:
-        """The frozen network."""
-        return self._frozen[0]
-
-
-class OriginalTask:
-    """Trains the row ``original`` alone, for the PSNR of its answer; no loss network is needed.
-
-    Beside the styles the row gets a small share of the steps; by itself it costs a third of one.
-
-    Parameters
-    ----------
-    table
-        A trained table; its last row is the start. Nothing of it is changed.
-    recipe
-        Crops and seed.
-    photos, validation
-        Training photos and held-out ones.
-    device
-        A torch device.
-    """
-
-    def __init__(
-        self,
-        table: StyleTable,
-        recipe: StyleRecipe,
-        photos: Sequence[Path],
-        validation: Sequence[Path],
-        device: str = "cpu",
-    ) -> None:
-        self.recipe = recipe
-        self.module = RowModule(table.network, table.codes[-1]).to(device)
-        self.crops = PhotoCrops(photos, recipe.photo_size, recipe.min_share, 0.0, recipe.seed + 1)
-        self.validation = (
-            load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
-        )
-
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """The row."""
-        return [([self.module.row], 1.0)]
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Photos (N, 3, H, W) of a step."""
-        return (self.crops.batch(step, self.recipe.batch_size),)
-
-    def restore(self, photos: Tensor) -> Tensor:
-        """The network's answer at strength 0: (N, 3, H, W)."""
-        codes = self.module.row.expand(len(photos), -1)
-        share = torch.ones(len(photos), device=photos.device)
-        codes = anchor_original(codes, photos, share, self.recipe.network)
-        return self.module.network.stylize_aligned(photos, codes)
-
-    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
-        """The logarithm of the error."""
-        (photos,) = batch
-        return {"total": log_error(self.restore(photos), photos).mean()}
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """PSNR in dB over the held-out photos."""
-        if self.validation is None:
-            return {}
-        error = square_error(self.restore(self.validation), self.validation)
-        return {"original_psnr": (-10 * error.log10()).mean().item()}
 
 
 def load_style_pictures(folder: Path) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from model.network.network import StyleNetwork
-from model.training.losses import Moments, observe, style_loss
-from model.training.many_styles import StyleRecipe
+from model.training.losses import Moments, style_loss
+from model.training.objective import Objective
 from model.training.perception import LossNetwork
 
 NEAREST = 4  # rows of which blends are tried
@@ -18,6 +18,7 @@ NEAREST = 4  # rows of which blends are tried
 def blend_nearest(
     rows: Tensor,
     target: Sequence[Moments],
+    objective: Objective,
     network: StyleNetwork,
     loss_network: LossNetwork,
     photos: Tensor,
@@ -31,7 +32,7 @@ def blend_nearest(
     rows
         (S, P).
     target
-        Moments of the style picture.
+        Moments of the style picture, by the objective.
     photos
         (N, 3, H, W): a few, small, that every candidate stylizes.
 
@@ -40,12 +41,11 @@ def blend_nearest(
     Tensor
         (P,).
     """
-    base = StyleRecipe()
 
     def measure(row: Tensor) -> float:
         pastiches = network.stylize_aligned(photos, row.expand(len(photos), -1))
-        _, moments = observe(pastiches, loss_network, base.style_layers, base.pyramid_levels)
-        return style_loss(moments, target).mean().item()
+        seen = objective.observe(pastiches, loss_network)
+        return style_loss(seen.moments, target).mean().item()
 
     ranked = sorted(rows, key=measure)[:NEAREST]
     candidates = [ranked[0]]

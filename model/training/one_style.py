@@ -4,7 +4,6 @@ Dumoulin et al. 2017, section 3.2: the convolutions stay as they are. The row st
 blend of the rows that there are, where the paper starts anew.
 """
 
-import csv
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -16,28 +15,23 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from model.inference.device import autocast, choose_training_precision
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
 from model.pictures.picture import to_tensor
 from model.pictures.style_picture import prepare_picture
 from model.storage.assets import asset_folder
+from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE, read_curve
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.dead_leaves import LeavesCrops
-from model.training.loop import (
-    CHECKPOINT_FILE,
-    CURVE_FILE,
-    Loop,
-    LoopConfig,
-    Progress,
-    autocast,
-    choose_precision,
-)
-from model.training.losses import Moments, content_loss, measure_style, observe, style_loss
-from model.training.many_styles import RowModule, StyleRecipe
+from model.training.loop import Loop, LoopConfig, Progress
+from model.training.losses import Moments
 from model.training.nearest import blend_nearest
+from model.training.objective import Objective
+from model.training.original import RowModule
 from model.training.perception import LossNetwork
 
-BASE = StyleRecipe()  # the losses are those that the network was trained under
+OBJECTIVE = Objective()  # that which the network was trained under
 GROUP = 5  # steps between which a run can be stopped
 WINDOW = 50  # steps: converged when a window gains next to nothing over the one before
 LEAST_GAIN = 0.01  # of the total loss
@@ -104,13 +98,13 @@ class FinetuneTask:
     recipe
         What and how.
     target
-        Moments of the style picture, see `model.training.losses.measure_style`.
+        Moments of the style picture, see `Objective.style_target`.
     network
         Frozen.
     row
         (P,), the start.
     loss_network
-        Frozen; has the layers of `model.training.many_styles.StyleRecipe`.
+        Frozen; has the layers of `OBJECTIVE`.
     photos
         Content; none, the samples and dead-leaves pictures.
     device
@@ -157,16 +151,11 @@ class FinetuneTask:
         (photos,) = batch
         rows = self.module.row.expand(len(photos), -1)
         pastiches = self.module.network.stylize_aligned(photos, rows)
-        deep = BASE.content_layer
-        with torch.no_grad():
-            wanted = self.loss_network(photos, depth=deep)[deep]
-        found, moments = observe(
-            pastiches, self.loss_network, BASE.style_layers, BASE.pyramid_levels
-        )
-        content = content_loss(found[deep], wanted).mean()
-        style = style_loss(moments, self.target).mean()
-        weight = BASE.style_weight * self.recipe.style_weight
-        return {"total": content + weight * style, "content": content, "style": style}
+        wanted = OBJECTIVE.content_target(photos, self.loss_network)
+        seen = OBJECTIVE.observe(pastiches, self.loss_network)
+        content, style = (loss.mean() for loss in OBJECTIVE.losses(seen, wanted, self.target))
+        total = OBJECTIVE.total(content, style, self.recipe.style_weight)
+        return {"total": total, "content": content, "style": style}
 
     def validate(self) -> dict[str, float]:
         """Nothing is held out."""
@@ -202,7 +191,7 @@ class Finetuning:
     ------
     model.pictures.style_picture.UnfitPictureError
         There is no style to learn from the picture.
-    ValueError
+    CheckpointError
         The checkpoint is damaged, or of another picture, network or recipe.
     """
 
@@ -220,16 +209,14 @@ class Finetuning:
         prepared = to_tensor(prepare_picture(picture, recipe.stroke_size))
         network = weights.network.to(device).to(memory_format=torch.channels_last)
         loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
-        precision = choose_precision(device)
+        precision = choose_training_precision(torch.device(device))
         with autocast(device, precision):
-            target = measure_style(
-                prepared.to(device), loss_network, BASE.style_layers, BASE.pyramid_levels
-            )
+            target = OBJECTIVE.style_target(prepared.to(device), loss_network)
             start = weights.original
             if not (directory / CHECKPOINT_FILE).exists() and len(rows):
                 samples = load_validation_batch(sample_photos()[:RANKING_PHOTOS], RANKING_SIZE)
                 start = blend_nearest(
-                    rows.to(device), target, network, loss_network, samples.to(device)
+                    rows.to(device), target, OBJECTIVE, network, loss_network, samples.to(device)
                 )
         task = FinetuneTask(recipe, target, network, start, loss_network, photos, device)
         config = LoopConfig(
@@ -313,7 +300,5 @@ def has_converged(totals: Sequence[float]) -> bool:
 
 def read_totals(curve: Path) -> list[float]:
     """The total losses of a curve so far."""
-    if not curve.exists():
-        return []
-    with curve.open(newline="") as file:
-        return [float(row["total"]) for row in csv.DictReader(file)]
+    header, rows = read_curve(curve)
+    return [float(row[header.index("total")]) for row in rows]

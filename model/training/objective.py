@@ -1,0 +1,88 @@
+"""The training objective: what of pictures is compared, under which losses, weighed how.
+
+Content and style loss are those of Dumoulin et al. 2017, section 2, each relative to its target
+(see `model.training.losses`); the style loss is also taken at reduced sizes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.training.losses import Moments, content_loss, feature_moments, style_loss
+from model.training.perception import LossNetwork, pyramid
+
+
+class Observation(NamedTuple):
+    """What the losses compare of N pictures."""
+
+    content: Tensor
+    """(N, C, H', W'): the content layer at full size."""
+    moments: list[Moments]
+    """One entry per pyramid level and style layer; N pictures each."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Content and style loss, and their weighted sum.
+
+    Parameters
+    ----------
+    style_layers, content_layer
+        Layers of the loss network.
+    pyramid_levels
+        The style loss is taken at full size, half, quarter, ...: the mean over so many.
+    content_weight, style_weight
+        Of the two losses.
+    """
+
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
+    content_layer: str = "relu3_2"
+    pyramid_levels: int = 3
+    content_weight: float = 1.0
+    style_weight: float = 5.0
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """All layers that the loss network must have."""
+        return frozenset({*self.style_layers, self.content_layer})
+
+    def observe(self, pictures: Tensor, loss_network: LossNetwork) -> Observation:
+        """What the losses compare of pictures (N, 3, H, W) in [0, 1]."""
+        found = [loss_network(scaled) for scaled in pyramid(pictures, self.pyramid_levels)]
+        moments = [feature_moments(level[name]) for level in found for name in self.style_layers]
+        return Observation(found[0][self.content_layer], moments)
+
+    @torch.no_grad()
+    def content_target(self, photos: Tensor, loss_network: LossNetwork) -> Tensor:
+        """Content (N, C, H', W') of photos (N, 3, H, W), no deeper than it must be computed."""
+        deep = self.content_layer
+        found: Tensor = loss_network(photos, depth=deep)[deep]
+        return found
+
+    @torch.no_grad()
+    def style_target(self, picture: Tensor, loss_network: LossNetwork) -> list[Moments]:
+        """Style of a picture (3, H, W) in [0, 1]: moments (1, ...) by level and layer."""
+        return self.observe(picture[None], loss_network).moments
+
+    def losses(
+        self, seen: Observation, content: Tensor, style: Sequence[Moments]
+    ) -> tuple[Tensor, Tensor]:
+        """Content and style loss of every picture: (N,) each.
+
+        Parameters
+        ----------
+        seen
+            Of N pastiches.
+        content
+            Of their photos, see `content_target`.
+        style
+            Of their styles; see `style_target`.
+        """
+        return content_loss(seen.content, content), style_loss(seen.moments, style)
+
+    def total(self, content: Tensor, style: Tensor, factor: Tensor | float = 1.0) -> Tensor:
+        """The weighted sum of both losses; the style's weight is taken ``factor`` times."""
+        return self.content_weight * content + self.style_weight * factor * style

@@ -1,0 +1,48 @@
+"""The objective: what it compares, and how it weighs it."""
+
+import pytest
+import torch
+
+from model.training.losses import Moments
+from model.training.many_styles import StyleRecipe
+from model.training.objective import Objective
+from model.training.perception import VGG19Features
+
+SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
+
+
+@pytest.fixture(scope="module")
+def loss_network() -> VGG19Features:
+    torch.manual_seed(0)
+    return VGG19Features(SMALL.layers)
+
+
+def test_a_picture_is_no_distance_from_itself(loss_network: VGG19Features) -> None:
+    pictures = torch.rand(2, 3, 32, 24)
+    seen = SMALL.observe(pictures, loss_network)
+    assert len(seen.moments) == 4, "two layers at two sizes"
+    content = SMALL.content_target(pictures, loss_network)
+    targets = [SMALL.style_target(picture, loss_network) for picture in pictures]
+    style = [
+        Moments(*map(torch.cat, zip(*layer, strict=True))) for layer in zip(*targets, strict=True)
+    ]
+    for loss in SMALL.losses(seen, content, style):
+        torch.testing.assert_close(loss, torch.zeros(2), rtol=0, atol=1e-5)
+    other = SMALL.losses(
+        seen, content.flip(0), [Moments(m.mean.flip(0), m.gram.flip(0)) for m in style]
+    )
+    assert all(bool((loss > 1e-3).all()) for loss in other)
+
+
+def test_the_total_weighs_both_losses() -> None:
+    content, style = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    expected = 2 * content + 5 * torch.tensor([1.0, 0.5]) * style
+    assert torch.equal(SMALL.total(content, style, torch.tensor([1.0, 0.5])), expected)
+    assert torch.equal(SMALL.total(content, style), 2 * content + 5 * style)
+
+
+def test_a_recipe_s_objective_is_its_own() -> None:
+    recipe = StyleRecipe(style_layers=("relu1_1",), content_layer="relu1_2", style_weight=7.0)
+    assert recipe.objective == Objective(("relu1_1",), "relu1_2", style_weight=7.0)
+    assert recipe.objective.layers == {"relu1_1", "relu1_2"}
+    assert StyleRecipe().objective == Objective()
