@@ -8,14 +8,9 @@ from datetime import UTC, datetime
 
 from torch import Tensor
 
-from model.styles.style import (
-    Style,
-    StyleError,
-    StyleLibrary,
-    UnknownStyleError,
-    pack_style,
-    read_style,
-)
+from model.styles.library import StyleLibrary
+from model.styles.style import Style, StyleError, UnknownStyleError
+from model.styles.style_file import pack_style, read_style
 
 
 class LibraryError(StyleError):

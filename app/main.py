@@ -30,7 +30,7 @@ from app.web.page import Page
 from app.web.schemas import Problem
 from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 
 API_VERSION = "1"
 JOBS_LOOK_S = 15.0

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from app.engine.protocol import EngineError
-from app.engine.workqueue import Levels
 from app.services import Services
 from model.inference.previews import RENDER_SIDE, encode_preview, sample_square
 from model.inference.stylizer import Look
+from model.pictures.levels import Levels
 from model.styles.style import Style
 
 _logger = logging.getLogger("pastiche.styles")

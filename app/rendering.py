@@ -9,17 +9,18 @@ from fastapi import UploadFile
 from PIL import Image
 from torch import Tensor
 
-from app.engine.workqueue import Levels
 from app.services import Services
-from app.web.forms import decode_upload, fit_side, measure_upload
+from app.web.forms import decode_upload, measure_upload
 from model.inference.stylizer import Look
+from model.pictures.levels import Levels
+from model.pictures.limits import PictureTooLargeError
 from model.pictures.picture import (
     MAX_OUTPUT_SIDES,
     MEDIA_TYPES,
     OutputFormat,
     Picture,
-    PictureTooLargeError,
     encode_picture,
+    fitted_size,
 )
 
 
@@ -89,7 +90,7 @@ async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe)
     begun = perf_counter()
     code = await services.library_pool.run(services.styles.code, recipe.weights)
     size = await services.header_pool.run(measure_upload, upload, max_bytes, limits)
-    width, height = fit_side(size, recipe.max_side)
+    width, height = fitted_size(size, recipe.max_side)
     _check_output(width, height, recipe.format)
     with engine.admit(width * height):
         picture, levels = await services.codec_pool.run(

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model.storage.assets import asset_folder
 
 if TYPE_CHECKING:
-    from model.pictures.picture import PictureLimits
+    from model.pictures.limits import PictureLimits
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     def picture_limits(self) -> "PictureLimits":
         """What is decoded."""
         # Brings PyTorch, which --help can do without.
-        from model.pictures.picture import PictureLimits
+        from model.pictures.limits import PictureLimits
 
         return PictureLimits(self.max_pixels, self.max_aspect)
 

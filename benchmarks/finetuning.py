@@ -26,9 +26,10 @@ from model.inference.device import autocast, choose_training_precision
 from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
 from model.network.network import default_codes
 from model.network.weights import Weights, load_weights
-from model.pictures.picture import encode_picture, load_picture, to_tensor
+from model.pictures.levels import to_tensor
+from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture, resize_short_side
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 from model.training.crops import find_photos, load_validation_batch
 from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge

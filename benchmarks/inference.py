@@ -34,12 +34,12 @@ from timing import in_turns, machine, table  # noqa: E402
 
 from model.inference.device import choose_device, choose_dtype  # noqa: E402
 from model.inference.stylizer import Look, Stylizer  # noqa: E402
-from model.inference.tiling import to_levels  # noqa: E402
 from model.inference.whole import CompiledRunner, WholeRunner  # noqa: E402
 from model.network.network import NetworkConfig  # noqa: E402
-from model.pictures.picture import load_picture, to_tensor  # noqa: E402
+from model.pictures.levels import to_levels, to_tensor  # noqa: E402
+from model.pictures.picture import load_picture  # noqa: E402
 from model.storage.assets import asset_folder  # noqa: E402
-from model.styles.style import StyleLibrary  # noqa: E402
+from model.styles.library import StyleLibrary  # noqa: E402
 
 SAMPLE = ROOT / "static" / "samples" / "astronaut.jpg"
 GPU_OPERATIONS = 790e12  # a second, bfloat16: the rate that an H200 reaches on matrix products

@@ -10,7 +10,8 @@ from PIL import Image
 
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.network.weights import Weights, load_weights, save_weights
-from model.styles.style import Style, save_style
+from model.styles.style import Style
+from model.styles.style_file import save_style
 from model.training.encoder import EncoderConfig, EncoderInTraining, save_encoder
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)

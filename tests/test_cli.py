@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from app.cli import main
 from model.inference.stylizer import Stylizer
 from model.network.network import NetworkConfig
-from model.styles.style import Style, load_style, save_style
+from model.styles.style import Style
+from model.styles.style_file import load_style, save_style
 from model.training.encoder import load_encoder
 from model.training.objective import Objective
 from model.training.perception import VGG19Features
@@ -254,7 +255,8 @@ def test_styles_as_table_and_json(run: Run) -> None:
 
 
 def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_folder: Path) -> None:
-    from model.styles.style import Style, StyleLibrary
+    from model.styles.library import StyleLibrary
+    from model.styles.style import Style
 
     stylizer = Stylizer.load(small_weights_folder, "cpu")
     library = StyleLibrary(

@@ -24,7 +24,9 @@ from app.jobs.desk import Jobs
 from app.jobs.files import JobFiles
 from app.pools import Seats
 from app.services import Services
-from model.styles.style import Style, StyleLibrary, load_style, pack_style
+from model.styles.library import StyleLibrary
+from model.styles.style import Style
+from model.styles.style_file import load_style, pack_style
 
 OTHER_NETWORK = "0" * 16
 # Plain paper, scanned: of one colour once it is as small as it is learned from.

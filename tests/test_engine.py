@@ -31,7 +31,7 @@ from model.inference.device import DeviceError
 from model.inference.paths import FastPath
 from model.inference.stylizer import Look, Stylizer
 from model.network.weights import Weights
-from model.styles.style import load_style
+from model.styles.style_file import load_style
 
 BATCH_PIXELS = 100_000
 LARGE = (1024, 768)  # a fraction of a second with the small network

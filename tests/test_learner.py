@@ -23,7 +23,9 @@ from app.jobs.locks import FileLock
 from app.jobs.order import Order, job_id
 from app.jobs.priority import Deference, PicturesUnderWay
 from app.settings import Settings
-from model.styles.style import Style, StyleLibrary, load_style, pack_style
+from model.styles.library import StyleLibrary
+from model.styles.style import Style
+from model.styles.style_file import load_style, pack_style
 
 RECIPE = {"stroke_size": 64, "steps": 15, "batch_size": 1, "crop_size": 32}
 ORDER = Order("new", "waves", "Waves", RECIPE, created="2026-01-02T03:04:05+00:00")

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from model.inference.previews import render_previews
 from model.network.network import NetworkConfig
 from model.pictures.style_picture import resize_short_side
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 from model.training.checkpoint import CheckpointError, MovingAverage
 from model.training.crops import (
     PhotoCrops,
@@ -21,7 +22,7 @@ from model.training.crops import (
     find_photos,
     load_validation_batch,
 )
-from model.training.export import export_table, render_previews, start_from
+from model.training.export import export_table, start_from
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTable, StyleTask, load_style_pictures
 from model.training.original import OriginalTask

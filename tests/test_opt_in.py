@@ -30,7 +30,8 @@ from service_helpers import assert_problem, make_settings, photo_bytes, upload
 
 from app.jobs.desk import Jobs
 from app.jobs.order import Order, now
-from model.styles.style import StyleLibrary, load_style
+from model.styles.library import StyleLibrary
+from model.styles.style_file import load_style
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("PASTICHE_OPT_IN"), reason="takes minutes; set PASTICHE_OPT_IN=1"

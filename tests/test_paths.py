@@ -17,7 +17,7 @@ from model.inference.whole import CompiledRunner, WholeRunner
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
 from model.storage.assets import asset_folder
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 
 CPU = torch.device("cpu")
 

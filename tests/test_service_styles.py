@@ -10,7 +10,7 @@ import torch
 from fastapi.testclient import TestClient
 from service_helpers import assert_problem, open_picture, photo_bytes, running_client, upload
 
-from model.styles.style import load_style, pack_style, read_style
+from model.styles.style_file import load_style, pack_style, read_style
 
 
 @pytest.fixture

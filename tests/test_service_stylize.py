@@ -21,7 +21,7 @@ from service_helpers import (
 )
 
 from model.inference.stylizer import Look, Stylizer
-from model.styles.style import load_style
+from model.styles.style_file import load_style
 
 URL = "/v1/stylize"
 

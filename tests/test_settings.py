@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
-from model.pictures.picture import PictureLimits
+from model.pictures.limits import PictureLimits
 
 TABLE = Path(__file__).parent.parent / "docs" / "settings.md"
 MACHINE_DEPENDENT = {"data_dir", "weights_dir", "codec_threads"}

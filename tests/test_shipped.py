@@ -10,9 +10,11 @@ import torch
 from PIL import Image, ImageFilter
 
 from model.inference.stylizer import Look, Stylizer
-from model.pictures.picture import load_picture, to_tensor
+from model.pictures.levels import to_tensor
+from model.pictures.picture import load_picture
 from model.storage.assets import asset_folder
-from model.styles.style import StyleLibrary, load_style
+from model.styles.library import StyleLibrary
+from model.styles.style_file import load_style
 from model.training.encoder import load_encoder
 from model.training.losses import Moments, style_loss
 from model.training.objective import Objective

@@ -17,15 +17,8 @@ from app.cli import app, main
 from app.commands.studypage import BEGIN, END, to_markdown
 from model.network.network import NetworkConfig, StyleNetwork, default_codes
 from model.network.normalization import NormKind
-from model.study.study import (
-    BASE,
-    KINDS,
-    StudySettings,
-    batch_dependence,
-    list_runs,
-    list_variants,
-    summarize,
-)
+from model.study.study import batch_dependence, summarize
+from model.study.variants import BASE, KINDS, StudySettings, list_runs, list_variants
 from model.training.many_styles import StyleRecipe
 from model.training.perception import VGG19Features
 

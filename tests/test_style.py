@@ -12,22 +12,19 @@ from safetensors.torch import save
 
 from model.network.weights import Weights
 from model.storage.tensorfile import pack_tensors
+from model.styles.library import StyleLibrary
 from model.styles.style import (
     DamagedStyleError,
     ForeignStyleError,
     MixError,
     Style,
     StyleError,
-    StyleLibrary,
     UnknownStyleError,
     blend_codes,
     clean_title,
-    load_style,
     normalize_weights,
-    pack_style,
-    read_style,
-    save_style,
 )
+from model.styles.style_file import load_style, pack_style, read_style, save_style
 
 CODE = torch.randn(40, generator=torch.Generator().manual_seed(5))
 

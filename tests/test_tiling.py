@@ -7,10 +7,11 @@ from service_helpers import photo_levels
 
 from model.inference import tiling
 from model.inference.stylizer import Look, Stylizer
-from model.inference.tiling import NotFiniteError, TilingMode, to_levels
+from model.inference.tiling import NotFiniteError, TilingMode
 from model.network.weights import Weights
+from model.pictures.levels import to_levels
 from model.storage.assets import asset_folder
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.jobs.supervisor import WorkerSupervisor
 from app.jobs.worker import device_name
-from model.styles.style import load_style, pack_style
+from model.styles.style_file import load_style, pack_style
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

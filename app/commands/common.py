@@ -8,7 +8,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from model.inference.stylizer import Stylizer
-    from model.styles.style import StyleLibrary
+    from model.styles.library import StyleLibrary
 
 Device = Annotated[str, typer.Option(envvar="PASTICHE_DEVICE", help="auto, cpu, cuda or cuda:1.")]
 WeightsDir = Annotated[
@@ -47,7 +47,7 @@ def weights_folder(chosen: Path | None) -> Path:
 def open_library(weights: Path, data: Path | None, network: str) -> "StyleLibrary":
     """The styles of a network; damaged ones are named on standard error."""
     from app.settings import default_data_dir
-    from model.styles.style import StyleLibrary
+    from model.styles.library import StyleLibrary
 
     custom = (data or default_data_dir()) / "styles"
     library = StyleLibrary(weights / "styles", network, custom)

@@ -42,7 +42,7 @@ def distill(
     from model.inference.device import choose_device, choose_training_precision
     from model.inference.stylizer import NETWORK_FILE
     from model.network.weights import load_weights
-    from model.styles.style import StyleLibrary
+    from model.styles.library import StyleLibrary
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask
     from model.training.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder

@@ -13,7 +13,7 @@ from app.commands.common import WeightsDir, error_console, weights_folder
 
 if TYPE_CHECKING:
     from model.inference.stylizer import Stylizer
-    from model.styles.style import StyleLibrary
+    from model.styles.library import StyleLibrary
     from model.training.evaluation import Report
 
 BLEND_PAIRS = (
@@ -85,7 +85,7 @@ def evaluate(
 def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
     """A network and the styles that came with it; the user's own are not what is judged."""
     from model.inference.stylizer import Stylizer
-    from model.styles.style import StyleLibrary
+    from model.styles.library import StyleLibrary
 
     stylizer = Stylizer.load(folder, "cpu")
     return stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)

@@ -10,6 +10,7 @@ import typer
 
 from app.commands.common import DataDir, Device, WeightsDir, open_library, weights_folder
 from app.commands.progress import run_with_progress
+from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 
 
 def finetune(
@@ -18,15 +19,27 @@ def finetune(
     stroke_size: Annotated[
         int,
         typer.Option(
-            min=64, max=1024, help="Shorter side, in px, to look at it: large, large strokes."
+            min=STROKE_SIZE.lowest,
+            max=STROKE_SIZE.highest,
+            help="Shorter side, in px, to look at it: large, large strokes.",
         ),
-    ] = 384,
+    ] = STROKE_SIZE.default,
     style_weight: Annotated[
-        float, typer.Option(min=0.1, max=10, help="More style or, below 1, more photo.")
-    ] = 1.0,
+        float,
+        typer.Option(
+            min=STYLE_WEIGHT.lowest,
+            max=STYLE_WEIGHT.highest,
+            help="More style or, below 1, more photo.",
+        ),
+    ] = STYLE_WEIGHT.default,
     steps: Annotated[
-        int, typer.Option(min=10, max=5000, help="At most; it ends once nothing more is gained.")
-    ] = 100,
+        int,
+        typer.Option(
+            min=TRAINING_STEPS.lowest,
+            max=TRAINING_STEPS.highest,
+            help="At most; it ends once nothing more is gained.",
+        ),
+    ] = TRAINING_STEPS.default,
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos to learn on, in place of our samples.")
     ] = None,
@@ -43,7 +56,7 @@ def finetune(
     """Learn a new style from one picture; interrupt it and start it again as you like."""
     import torch
 
-    from app.jobs.order import now, style_id
+    from app.jobs.order import now
     from app.settings import default_data_dir
     from model.inference.device import choose_device
     from model.inference.previews import render_preview
@@ -51,7 +64,8 @@ def finetune(
     from model.network.weights import load_weights
     from model.pictures.picture import load_picture
     from model.pictures.style_picture import pack_source
-    from model.styles.style import Style, clean_title, save_style
+    from model.styles.style import Style, clean_title, style_id
+    from model.styles.style_file import save_style
     from model.training.crops import find_photos
     from model.training.encoder import find_encoder, load_encoder
     from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning

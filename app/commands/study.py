@@ -16,7 +16,8 @@ from app.commands.common import Device, WeightsDir, error_console, weights_folde
 if TYPE_CHECKING:
     from PIL import Image
 
-    from model.study.study import Study, Variant
+    from model.study.study import Study
+    from model.study.variants import Variant
     from model.training.perception import LossNetwork, Pooling
 
     Outcome = tuple[dict[str, Any], Image.Image | None]
@@ -84,10 +85,12 @@ def normalization(
 
     from app.commands.studypage import check_page, write_page
     from model.inference.device import choose_device
-    from model.pictures.picture import encode_picture, to_tensor
+    from model.pictures.levels import to_tensor
+    from model.pictures.picture import encode_picture
     from model.storage.assets import asset_folder
     from model.storage.files import write_atomically
-    from model.study.study import Material, Study, StudySettings, list_runs, list_variants
+    from model.study.study import Study
+    from model.study.variants import Material, StudySettings, list_runs, list_variants
     from model.training.crops import find_photos
     from model.training.many_styles import load_style_pictures
 

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 
 from model.pictures.picture import encode_picture
 from model.storage.files import write_atomically
-from model.study.study import BASE, KINDS, POOLINGS, RESAMPLINGS, summarize
+from model.study.study import summarize
+from model.study.variants import BASE, KINDS, POOLINGS, RESAMPLINGS
 
 BEGIN = "<!-- results: begin (pastiche study normalization --page writes what is between) -->"
 END = "<!-- results: end -->"

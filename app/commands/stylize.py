@@ -18,8 +18,8 @@ from app.commands.common import DataDir, Device, WeightsDir, error_console, open
 
 if TYPE_CHECKING:
     from model.inference.stylizer import Look, Stylizer
-    from model.pictures.picture import PictureLimits
-    from model.styles.style import StyleLibrary
+    from model.pictures.limits import PictureLimits
+    from model.styles.library import StyleLibrary
 
 MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
 
@@ -258,7 +258,7 @@ def any_size() -> Iterator["PictureLimits"]:
     """Limits for photos of one's own: memory and disk. Pillow's own is lifted meanwhile."""
     from PIL import Image
 
-    from model.pictures.picture import PictureLimits
+    from model.pictures.limits import PictureLimits
 
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None

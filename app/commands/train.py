@@ -60,8 +60,9 @@ def train(
     import torch
 
     from model.inference.device import choose_device, choose_training_precision
+    from model.inference.previews import render_previews
     from model.training.crops import find_photos
-    from model.training.export import export_table, render_previews, start_from
+    from model.training.export import export_table, start_from
     from model.training.loop import Loop, LoopConfig
     from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
     from model.training.original import OriginalTask

@@ -23,11 +23,12 @@ from app.engine.protocol import (
     LoadingError,
     OutOfMemoryError,
 )
-from app.engine.workqueue import Levels, Pastiche, Work, WorkQueue
+from app.engine.workqueue import Pastiche, Work, WorkQueue
 from app.metrics import Metrics
 from model.inference.paths import FastPath
 from model.inference.stylizer import Look, Stylizer
-from model.inference.tiling import NotFiniteError, to_levels
+from model.inference.tiling import NotFiniteError
+from model.pictures.levels import Levels, to_levels
 
 CPU_BATCH_PIXELS = 300_000  # larger batches gain nothing on a CPU and make the first wait
 GPU_BATCH_PIXELS = 8_000_000

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
 
-from app.engine.workqueue import Levels, Pastiche
+from app.engine.workqueue import Pastiche
 from model.inference.stylizer import Look
+from model.pictures.levels import Levels
 
 
 class EngineError(Exception):

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model.inference.stylizer import Look
+from model.pictures.levels import Levels
 
-Levels = NDArray[np.uint8]
 T = TypeVar("T")
 
 

@@ -27,7 +27,8 @@ from model.network.weights import Weights, load_weights
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import write_atomically
-from model.styles.style import Style, StyleError, StyleLibrary, UnknownStyleError
+from model.styles.library import StyleLibrary
+from model.styles.style import Style, StyleError, UnknownStyleError
 from model.training.checkpoint import CheckpointError
 from model.training.encoder import find_encoder, load_encoder
 from model.training.loop import Progress

@@ -1,16 +1,14 @@
 """What a job is to do: plain values, its record in the database."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from model.styles.options import CHOSEN
 from model.styles.style import Style
-
-RECIPE = ("stroke_size", "style_weight", "steps")  # what users choose of it
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Order:
 def retune_order(style: Style) -> Order:
     """Learn a style as it was learned first, with its own options."""
     learned = style.training.get("recipe", {})
-    recipe = {name: learned[name] for name in RECIPE if name in learned}
+    recipe = {name: learned[name] for name in CHOSEN if name in learned}
     return Order("retune", style.id, style.title, recipe, created=now())
 
 
@@ -70,9 +68,3 @@ def job_id(key: str | None) -> str:
     if key is None:
         return secrets.token_hex(12)
     return hashlib.sha256(b"job " + key.encode()).hexdigest()[:24]
-
-
-def style_id(title: str, job: str) -> str:
-    """The id of a job's style: readable, and the job's own."""
-    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-")
-    return f"{words or 'style'}-{job[:6]}"

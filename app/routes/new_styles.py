@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, U
 
 from app.engine.protocol import DrainingError, EngineState
 from app.jobs.job import Job
-from app.jobs.order import Order, job_id, now, retune_order, style_id
+from app.jobs.order import Order, job_id, now, retune_order
 from app.routes.jobs import describe, job_address
 from app.routes.styles import StyleIdInPath
 from app.services import InjectedServices, Services
@@ -17,9 +17,11 @@ from app.web.forms import check_form, decode_upload, measure_upload, read_upload
 from app.web.schemas import JobInfo
 from app.web.security import KeyRequired
 from app.web.waiting import give_up_in_time
-from model.pictures.picture import PictureLimits, encode_picture, read_picture
+from model.pictures.limits import PictureLimits
+from model.pictures.picture import encode_picture, read_picture
 from model.pictures.style_picture import QUALITY, pack_checked
-from model.styles.style import clean_title
+from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
+from model.styles.style import clean_title, style_id
 
 MAX_FIELDS = 16
 PHOTO_SIDE = 256  # px, of the photo for previews
@@ -55,13 +57,13 @@ async def learn_style(
     stroke_size: Annotated[
         StrokeSize,
         Form(description="Shorter side in px at which the picture is measured: larger strokes."),
-    ] = 384,
+    ] = STROKE_SIZE.default,
     style_weight: Annotated[
         StyleWeight, Form(description="Factor on the style against the content.")
-    ] = 1.0,
+    ] = STYLE_WEIGHT.default,
     steps: Annotated[
         TrainingSteps, Form(description="At most; it ends once nothing more is gained.")
-    ] = 100,
+    ] = TRAINING_STEPS.default,
     photo: Annotated[
         UploadFile | Absent,
         File(description="A photo that previews show; kept, small, until the job has ended."),

@@ -12,7 +12,7 @@ from app.web.fields import check_new_id
 from app.web.forms import read_body
 from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
 from app.web.security import KeyRequired
-from model.styles.style import MAX_STYLE_FILE_BYTES
+from model.styles.style_file import MAX_STYLE_FILE_BYTES
 
 PREVIEW_TYPE = "image/webp"
 FILE_TYPE = "application/octet-stream"

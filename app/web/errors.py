@@ -44,7 +44,7 @@ from app.library import (
 )
 from app.pools import NoSeatError
 from app.web.schemas import Problem
-from model.pictures.picture import (
+from model.pictures.limits import (
     EmptyPictureError,
     PictureError,
     PictureTooLargeError,

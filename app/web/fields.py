@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 from app.web.errors import ApiError
 from app.web.schemas import STYLE_ID_PATTERN
 from model.pictures.picture import OutputFormat
+from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 from model.styles.style import MAX_MIX, STYLE_ID, MixError, normalize_weights
 
 MAX_MIX_CHARACTERS = 4096
@@ -165,8 +166,14 @@ Strength = Annotated[float, BeforeValidator(read_decimal), Field(ge=0, le=1)]
 MaxSide = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=65_500)]
 Quality = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=100)]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
-StrokeSize = Annotated[int, BeforeValidator(read_whole), Field(ge=64, le=1024)]
-StyleWeight = Annotated[float, BeforeValidator(read_decimal), Field(ge=0.1, le=10)]
-TrainingSteps = Annotated[int, BeforeValidator(read_whole), Field(ge=10, le=5000)]
+StrokeSize = Annotated[
+    int, BeforeValidator(read_whole), Field(ge=STROKE_SIZE.lowest, le=STROKE_SIZE.highest)
+]
+StyleWeight = Annotated[
+    float, BeforeValidator(read_decimal), Field(ge=STYLE_WEIGHT.lowest, le=STYLE_WEIGHT.highest)
+]
+TrainingSteps = Annotated[
+    int, BeforeValidator(read_whole), Field(ge=TRAINING_STEPS.lowest, le=TRAINING_STEPS.highest)
+]
 Format = OutputFormat
 Absent = SkipJsonSchema[None]  # a field may be left out, but no form can say null

@@ -5,7 +5,8 @@ from typing import BinaryIO
 from fastapi import Request, UploadFile
 
 from app.web.errors import ApiError
-from model.pictures.picture import Picture, PictureLimits, measure_picture, read_picture
+from model.pictures.limits import PictureLimits
+from model.pictures.picture import Picture, measure_picture, read_picture
 
 
 async def check_form(request: Request) -> None:
@@ -95,9 +96,3 @@ async def read_body(request: Request, max_bytes: int, what: str) -> bytes:
         if len(body) > max_bytes:
             raise ApiError(413, "too_many_bytes", f"{what} has at most {max_bytes} bytes.")
     return bytes(body)
-
-
-def fit_side(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """The size of a picture once no side is above ``max_side`` px, as `Picture.resized` has it."""
-    scale = min(1.0, max_side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -12,11 +12,11 @@ from torch import Tensor
 from model.inference.device import choose_device, choose_dtype
 from model.inference.paths import FastPath, StreamedRunner, checked_paths
 from model.inference.streamed.network import Progress
-from model.inference.streamed.rows import to_unit
-from model.inference.tiling import Levels, TilingMode, stylize_tiled
+from model.inference.tiling import TilingMode, stylize_tiled
 from model.network.network import logit_moments, shift_output
 from model.network.weights import Weights, load_weights
-from model.pictures.picture import Picture, keep_colors, to_image, to_tensor
+from model.pictures.levels import Levels, keep_colors, to_image, to_tensor, to_unit
+from model.pictures.picture import Picture
 
 NETWORK_FILE = "network.safetensors"
 

@@ -22,14 +22,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from model.inference.streamed.bands import FileStore
 from model.inference.streamed.network import Pass, Progress, StreamedNetwork
-from model.inference.streamed.rows import to_unit
-from model.pictures.picture import keep_colors
+from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
 
 TilingMode = Literal["exact", "quick"]
 
@@ -37,8 +35,6 @@ HALO = 64  # px; the network's reach is 57
 TILE_SIDE = 1024  # px, without halo
 QUICK_PIXELS = 1_000_000  # of the reduced picture
 OUTPUT_PIXELS = 2_000_000  # turned into levels at once
-
-Levels = NDArray[np.uint8]
 
 
 class NotFiniteError(ValueError):
@@ -98,13 +94,6 @@ def stylize_tiled(
         result[place] = to_levels(pastiche)[0]
     progress(1.0)
     return result
-
-
-def to_levels(pictures: Tensor) -> Levels:
-    """(N, 3, H, W) in [0, 1] as (N, H, W, 3), rounded."""
-    levels = pictures.clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    array: Levels = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return array
 
 
 Part = tuple[int, int, Tensor]  # top, left, (1, 3, h, w)

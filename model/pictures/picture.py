@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-import numpy as np
-import torch
 from PIL import Image, ImageStat
-from torch import Tensor
 
-from model.pictures.container import Container, InputFormat, detect_format, draw, read_container
+from model.pictures.container import Container, InputFormat, detect_format, read_container
+from model.pictures.drawing import decode_pixels
+from model.pictures.limits import (
+    DEFAULT_LIMITS,
+    EmptyPictureError,
+    PictureLimits,
+    PictureTooLargeError,
+    UndecodablePictureError,
+    UnsupportedFormatError,
+)
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 
@@ -34,11 +40,6 @@ MEDIA_TYPES: Final[dict[OutputFormat, str]] = {
 FORMAT_NAMES: Final = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "gif": "GIF"}
 MAX_OUTPUT_SIDES: Final = {"jpeg": 65_500, "webp": 16_383}  # px, by the formats and libraries
 
-# A strip is refused for what it would cost as a large picture. Below this length, in px, any
-# shape is cheap: a line of 1 x 2,000 px is a picture like another.
-STRIP_SIDE = 4096
-
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # BT.601
 
 _UPRIGHT = {  # what undoes an EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,78 +50,6 @@ _UPRIGHT = {  # what undoes an EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class PictureError(ValueError):
-    """A picture that cannot be used; the text is one line, fit to show to a user."""
-
-
-class EmptyPictureError(PictureError):
-    """There are no bytes."""
-
-
-class UnsupportedFormatError(PictureError):
-    """By its bytes the file is none of JPEG, PNG, WebP and GIF."""
-
-
-class UndecodablePictureError(PictureError):
-    """The format is accepted, the content is broken or cut short."""
-
-
-class PictureTooLargeError(PictureError):
-    """Too many pixels, too long a strip, or a result that its format cannot hold."""
-
-
-@dataclass(frozen=True)
-class PictureLimits:
-    """What is decoded, judged by the header alone.
-
-    Parameters
-    ----------
-    max_pixels
-        Width times height.
-    max_aspect
-        Longer side over shorter side, of pictures with a side above 4,096 px.
-
-    Raises
-    ------
-    ValueError
-        A limit below 1, or more pixels than Pillow opens without a warning.
-    """
-
-    max_pixels: int = 50_000_000
-    max_aspect: float = 100.0
-
-    def __post_init__(self) -> None:
-        highest = Image.MAX_IMAGE_PIXELS
-        if self.max_pixels < 1 or (highest is not None and self.max_pixels > highest):
-            raise ValueError(f"max_pixels is {self.max_pixels}, allowed are 1 to {highest}")
-        if not self.max_aspect >= 1:
-            raise ValueError(f"max_aspect is {self.max_aspect}, allowed is 1 or more")
-
-    def check(self, width: int, height: int) -> None:
-        """Refuse a size in px.
-
-        Raises
-        ------
-        PictureTooLargeError
-            With the size and the limit in its text.
-        """
-        if width * height > self.max_pixels:
-            raise PictureTooLargeError(
-                f"the picture has {width} x {height} pixels, "
-                f"{width * height / 1e6:.1f} megapixels; at most {self.max_pixels / 1e6:g} "
-                "megapixels are accepted"
-            )
-        longer, shorter = max(width, height), min(width, height)
-        if longer > STRIP_SIDE and longer > self.max_aspect * shorter:
-            raise PictureTooLargeError(
-                f"the picture has {width} x {height} pixels; above {STRIP_SIDE} pixels the longer "
-                f"side may be at most {self.max_aspect:g} times the shorter"
-            )
-
-
-DEFAULT_LIMITS = PictureLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,12 +95,17 @@ class Picture:
         """
         if max_side < 1:
             raise ValueError(f"max_side is {max_side}, allowed is 1 or more")
-        scale = max_side / max(self.size)
-        if scale >= 1:
+        size = fitted_size(self.size, max_side)
+        if size == self.size:
             return self
-        size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
         alpha = self.alpha and self.alpha.resize(size, Image.Resampling.LANCZOS)
         return Picture(self.rgb.resize(size, Image.Resampling.LANCZOS), alpha, self.format)
+
+
+def fitted_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Width and height in px of a picture once no side is above ``max_side``; never enlarged."""
+    scale = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def read_picture(data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
@@ -188,7 +122,7 @@ def read_picture(data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS)
     """
     container = _open_container(data, limits)
     with _refusing_broken(container.format):
-        rgb, alpha = draw(container)
+        rgb, alpha = decode_pixels(container)
     if alpha is not None:
         rgb = _flatten(rgb, alpha, _matte(rgb, alpha))
     if container.orientation in _UPRIGHT:
@@ -271,39 +205,6 @@ def _matte(rgb: Image.Image, alpha: Image.Image) -> tuple[int, ...]:
     return tuple(round(mean) for mean in ImageStat.Stat(rgb, mask=alpha).mean)
 
 
-def to_tensor(image: Image.Image) -> Tensor:
-    """An RGB picture as (3, H, W) float32 in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        The picture has another mode.
-    """
-    if image.mode != "RGB":
-        raise ValueError(f"the picture has mode {image.mode}, allowed is RGB")
-    levels = torch.from_numpy(np.array(image))  # (H, W, 3)
-    return levels.permute(2, 0, 1).contiguous().to(torch.float32).div_(255)  # (3, H, W)
-
-
-def to_image(tensor: Tensor) -> Image.Image:
-    """A float tensor (3, H, W) as an RGB picture; values outside [0, 1] are clamped.
-
-    Raises
-    ------
-    ValueError
-        Another shape, no floats, or not a number somewhere: nothing that is a picture.
-    """
-    if tensor.dim() != 3 or tensor.shape[0] != 3 or not tensor.is_floating_point():
-        shape = tuple(tensor.shape)
-        raise ValueError(f"expected floats of shape (3, H, W), not {tensor.dtype} of {shape}")
-    # bfloat16 has 8 bits of precision, too few to be multiplied by 255 and rounded.
-    values = tensor.detach().to(torch.float32)
-    if values.isnan().any():
-        raise ValueError("the tensor holds values that are not a number")
-    levels = values.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())  # (H, W, 3)
-
-
 def encode_picture(
     image: Image.Image,
     format: OutputFormat,
@@ -359,29 +260,3 @@ def encode_picture(
     else:
         clean.save(stream, "WEBP", quality=quality)
     return stream.getvalue()
-
-
-def keep_colors(pastiche: Tensor, photo: Tensor) -> Tensor:
-    """Luminance of the pastiche, colours of the photo.
-
-    Luminance-only transfer (Gatys et al. 2016, arXiv:1606.05897), in YCbCr of BT.601 where the
-    paper has YIQ, and without its matching of luminance histograms: the network has no style
-    picture at hand.
-
-    Parameters
-    ----------
-    pastiche, photo
-        (3, H, W) or (N, 3, H, W) in [0, 1], of the same shape.
-
-    Raises
-    ------
-    ValueError
-        Shapes that differ or are no pictures.
-    """
-    if pastiche.shape != photo.shape or pastiche.dim() not in (3, 4) or pastiche.shape[-3] != 3:
-        shapes = f"{tuple(pastiche.shape)} and {tuple(photo.shape)}"
-        raise ValueError(f"expected two equal shapes (3, H, W) or (N, 3, H, W), not {shapes}")
-    # Cb and Cr are differences to the luminance: moving R, G and B alike changes it alone.
-    weights = photo.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    shift = ((pastiche - photo) * weights).sum(dim=-3, keepdim=True)  # (..., 1, H, W)
-    return (photo + shift).clamp(0, 1)

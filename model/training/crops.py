@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.pictures.picture import load_picture, to_tensor
+from model.pictures.levels import to_tensor
+from model.pictures.picture import load_picture
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 

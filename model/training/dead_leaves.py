@@ -11,7 +11,7 @@ import random
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
-from model.pictures.picture import to_tensor
+from model.pictures.levels import to_tensor
 from model.training.crops import draw
 
 SMALLEST_RADIUS = 0.02  # of the side

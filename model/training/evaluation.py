@@ -12,9 +12,10 @@ from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
 from model.inference.stylizer import Look, Stylizer
-from model.pictures.picture import load_picture, to_image, to_tensor
+from model.pictures.levels import to_image, to_tensor
+from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
-from model.styles.style import StyleLibrary
+from model.styles.library import StyleLibrary
 from model.training.crops import load_validation_batch
 from model.training.losses import Moments, content_loss, gram_loss, style_loss
 from model.training.objective import Objective, Observation

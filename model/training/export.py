@@ -5,17 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
-from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
+from model.inference.stylizer import NETWORK_FILE
 from model.network.weights import Weights, load_weights, save_weights
-from model.pictures.picture import encode_picture, load_picture
-from model.storage.files import write_atomically
-from model.styles.style import Style, StyleLibrary, save_style
+from model.styles.library import StyleLibrary
+from model.styles.style import Style
+from model.styles.style_file import save_style
 from model.training.many_styles import StyleTable
-
-PREVIEW_SIDE = 256  # px
-RENDER_SIDE = 512  # px: strokes come out at the size that people will see
 
 
 def export_table(
@@ -81,31 +77,3 @@ def start_from(table: StyleTable, entries: Sequence[Mapping[str, Any]], folder: 
     with torch.no_grad():
         table.codes.copy_(torch.stack([*rows, weights.original]))
     return weights
-
-
-def render_previews(folder: Path, photo: Path) -> list[Path]:
-    """Render one photo in every built-in style of a weights folder, as WebP beside each style.
-
-    Parameters
-    ----------
-    photo
-        Its centre square is used.
-    """
-    stylizer = Stylizer.load(folder, "auto")
-    library = StyleLibrary(folder / "styles", stylizer.fingerprint)
-    picture = load_picture(photo)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.rgb.resize(
-        (RENDER_SIDE, RENDER_SIDE),
-        Image.Resampling.LANCZOS,
-        box=(left, top, left + side, top + side),
-    )
-    written = []
-    for style in library:
-        pastiche = stylizer.stylize_image(square, Look(style.code))
-        small = pastiche.resize((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-        path = folder / "styles" / f"{style.id}.webp"
-        write_atomically(path, encode_picture(small, "webp", 82))
-        written.append(path)
-    return written

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,28 +29,9 @@ from model.training.checkpoint import (
     truncate_curve,
     write_checkpoint,
 )
+from model.training.task import Task
 
 _logger = logging.getLogger("pastiche.training")
-
-
-class Task(Protocol):
-    """A recipe over the loop."""
-
-    @property
-    def module(self) -> nn.Module:
-        """Owns every trained parameter and whatever else a checkpoint must hold."""
-
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Trained parameters with their share of the learning rate."""
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        """What a step sees: a function of the step alone."""
-
-    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
-        """Scalars by name; ``total`` is minimized."""
-
-    def validate(self) -> dict[str, float]:
-        """Figures on held-out data; called with the moving average in place."""
 
 
 @dataclass(frozen=True)

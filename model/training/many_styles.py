@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
-from model.pictures.picture import load_picture, to_tensor
+from model.pictures.levels import to_tensor
+from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
 from model.training.crops import (
     PhotoCrops,

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from model.inference.device import autocast, choose_training_precision
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
-from model.pictures.picture import to_tensor
+from model.pictures.levels import to_tensor
 from model.pictures.style_picture import prepare_picture
 from model.storage.assets import asset_folder
+from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE, read_curve
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.dead_leaves import LeavesCrops
@@ -45,12 +46,8 @@ class FinetuneRecipe:
 
     Parameters
     ----------
-    stroke_size
-        Shorter side, in px, at which the picture is measured: 64 to 1024. Larger, larger strokes.
-    style_weight
-        Factor on the style loss: 0.1 to 10.
-    steps
-        At most, 10 to 5000; it ends earlier once nothing more is gained.
+    stroke_size, style_weight, steps
+        What users choose, see `model.styles.options`.
     seed
         Of every draw.
     batch_size, crop_size
@@ -61,9 +58,9 @@ class FinetuneRecipe:
         Adam's.
     """
 
-    stroke_size: int = 384
-    style_weight: float = 1.0
-    steps: int = 100
+    stroke_size: int = STROKE_SIZE.default
+    style_weight: float = STYLE_WEIGHT.default
+    steps: int = TRAINING_STEPS.default
     seed: int = 0
     batch_size: int = 4
     crop_size: int = 160
@@ -71,14 +68,9 @@ class FinetuneRecipe:
     learning_rate: float = 5e-2
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("stroke_size", 64, 1024),
-            ("style_weight", 0.1, 10),
-            ("steps", 10, 5000),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}, but must be from {low} to {high}")
+        STROKE_SIZE.check("stroke_size", self.stroke_size)
+        STYLE_WEIGHT.check("style_weight", self.style_weight)
+        TRAINING_STEPS.check("steps", self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metadata."""

@@ -13,7 +13,7 @@ from serving import RunningServer
 from test_page_access import serious_findings
 
 from app.settings import Settings
-from model.styles.style import load_style, pack_style
+from model.styles.style_file import load_style, pack_style
 
 MakePhoto = Callable[..., Path]
 PATIENCE_MS = 90_000  # a worker starts, loads PyTorch, and shares the cores with a browser

@@ -12,7 +12,8 @@ from test_page_access import serious_findings
 
 from app.settings import Settings
 from model.network.weights import load_weights
-from model.styles.style import Style, save_style
+from model.styles.style import Style
+from model.styles.style_file import save_style
 
 MakePhoto = Callable[..., Path]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="

@@ -10,7 +10,8 @@ from serving import RunningServer
 
 from app.settings import Settings
 from model.network.weights import load_weights
-from model.styles.style import Style, save_style
+from model.styles.style import Style
+from model.styles.style_file import save_style
 
 MakePhoto = Callable[..., Path]
 FIRST_PAINT_BYTES = 150_000

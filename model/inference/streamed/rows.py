@@ -10,6 +10,7 @@ from torch import Tensor
 from model.inference.streamed.convolution import RowConvolution, Rows
 from model.network.network import aligned_side
 from model.network.statistics import Statistics, normalize
+from model.pictures.levels import to_unit
 
 LOW_CONTRAST = 2 / 255  # standard deviation; below it, eps rules the first normalization
 SMOOTH_DETAIL = 0.08
@@ -53,11 +54,6 @@ class PhotoRows:
         if right or bottom:
             band = F.pad(band, [0, right, 0, bottom], mode="replicate")
         return band.to(self._dtype).contiguous(memory_format=torch.channels_last)
-
-
-def to_unit(levels: Tensor) -> Tensor:
-    """Levels in uint8 as floats in [0, 1]; floats as they are."""
-    return levels.float().div_(255) if levels.dtype == torch.uint8 else levels.float()
 
 
 def sample(photos: Tensor) -> Tensor:

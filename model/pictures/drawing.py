@@ -1,0 +1,76 @@
+"""From the blocks that draw a picture to its colours: RGB in sRGB, and alpha."""
+
+import io
+from contextlib import suppress
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from model.pictures.container import Container
+
+_PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+
+
+def decode_pixels(container: Container) -> tuple[Image.Image, Image.Image | None]:
+    """Decode the pixels, as they lie in the file: RGB in sRGB, and alpha unless all is opaque.
+
+    Raises
+    ------
+    Exception
+        Any, on broken files: the kinds change with Pillow's versions.
+    """
+    stream = io.BytesIO(container.drawing)
+    with Image.open(stream, formats=[container.format]) as file:  # one format: an allow-list
+        if file.size != container.size:
+            raise ValueError("the header names two sizes")
+        file.load()  # what ``verify`` and the header pass may still be cut short
+        image: Image.Image = file
+        if image.mode == "P":
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        alpha = _alpha(image, container.depth)
+        return _convert_to_srgb(_opaque(image), container.profile), alpha
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The colours alone, in mode L, RGB or CMYK with 8 bits."""
+    if image.mode == "I;16":  # Pillow would clip to white; the 16-bit colours it cuts like this
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("1", "L", "LA"):
+        return image.convert("L")
+    return image if image.mode == "CMYK" else image.convert("RGB")
+
+
+def _alpha(image: Image.Image, depth: int) -> Image.Image | None:
+    """The alpha channel, None if opaque everywhere."""
+    key = image.info.pop("transparency", None)  # taken out, or converting would look for it too
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+    elif key is not None:
+        alpha = _keyed_alpha(image, key, depth)
+    else:
+        return None
+    return None if alpha.getextrema()[0] == 255 else alpha
+
+
+def _keyed_alpha(image: Image.Image, key: int | tuple[int, ...], depth: int) -> Image.Image:
+    """Alpha of a picture in which one colour is transparent, in units of the file's depth."""
+    levels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    wanted = np.atleast_1d(np.asarray(key))
+    if image.mode == "RGB" and depth == 16:
+        wanted = wanted >> 8
+    elif image.mode == "L" and depth < 8:  # Pillow spreads the pixels over 0 to 255, not the key
+        wanted = wanted * (255 // (2**depth - 1))
+    visible = (levels.reshape(*levels.shape[:2], -1) != wanted).any(axis=2)  # (H, W)
+    return Image.fromarray(np.where(visible, np.uint8(255), np.uint8(0)))
+
+
+def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB by the profile, or plainly if there is none, it is broken, or of another colour space."""
+    if profile:
+        with suppress(Exception):  # of any kind, as for pixels; the picture is good without it
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space == _PROFILE_SPACES[image.mode]:
+                target = ImageCms.createProfile("sRGB")
+                transform = ImageCms.buildTransform(source, target, image.mode, "RGB")
+                return transform.apply(image)
+    return image.convert("RGB")

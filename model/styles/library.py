@@ -1,0 +1,244 @@
+"""Styles on disk: built-in ones, and custom ones that come, change and go."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.storage.files import write_atomically
+from model.styles.style import (
+    STYLE_ID,
+    DamagedStyleError,
+    ForeignStyleError,
+    Kind,
+    OutdatedStyleError,
+    Style,
+    StyleError,
+    UnknownStyleError,
+    blend_codes,
+    normalize_weights,
+)
+from model.styles.style_file import load_style, save_style
+
+_Stamp = tuple[int, int]  # modification time in ns, size in bytes
+
+
+def quarantine(path: Path) -> None:
+    """Move a damaged file out of the way, where it can still be looked at."""
+    folder = path.parent / "quarantine"
+    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps it, unused
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)
+
+
+class StyleLibrary:
+    """The styles of one network: built-in ones, and custom ones in a folder of the user's.
+
+    A damaged custom file is moved to ``quarantine/`` and reported in `problems`; one that belongs
+    to another network stays in place and is listed in `foreign`, never used. One that was learned
+    here keeps a copy of its picture in ``sources/``, to be learned anew for a later network.
+
+    Parameters
+    ----------
+    built_in
+        Folder of ``<id>.safetensors`` and ``<id>.webp`` previews; never written to.
+    network
+        Fingerprint of the network in use.
+    custom
+        The same for custom styles; none, no custom styles.
+    """
+
+    def __init__(self, built_in: Path, network: str, custom: Path | None = None) -> None:
+        self.built_in = built_in
+        self.custom = custom
+        self.network = network
+        self.problems: dict[str, str] = {}
+        self.foreign: dict[str, Style] = {}
+        self._styles: dict[str, Style] = {}
+        self._loaded: dict[Path, tuple[_Stamp, Style]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._styles)
+
+    def __iter__(self) -> Iterator[Style]:
+        """Custom styles first, newest first; then built-in ones by title."""
+        custom = [s for s in self._styles.values() if s.kind == "custom"]
+        built_in = [s for s in self._styles.values() if s.kind == "built-in"]
+        yield from sorted(custom, key=lambda s: (s.created, s.id), reverse=True)
+        yield from sorted(built_in, key=lambda s: s.title.casefold())
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._styles
+
+    def __getitem__(self, id_: str) -> Style:
+        """A style that can be used, by id.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        OutdatedStyleError
+            It belongs to another network.
+        """
+        style = self.find(id_)
+        if id_ not in self._styles:
+            raise OutdatedStyleError(
+                f"style {id_!r} was learned for another network; it needs a retune"
+            )
+        return style
+
+    @property
+    def outdated(self) -> list[Style]:
+        """Custom styles that were learned for another network, newest first."""
+        custom = [style for style in self.foreign.values() if style.kind == "custom"]
+        return sorted(custom, key=lambda style: (style.created, style.id), reverse=True)
+
+    def find(self, id_: str) -> Style:
+        """A style by id, whether it can be used or not.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        """
+        style = self._styles.get(id_) or self.foreign.get(id_)
+        if style is None or (id_ in self.foreign and style.kind == "built-in"):
+            shown = f" {id_!r}" if STYLE_ID.fullmatch(id_) else ""
+            raise UnknownStyleError(f"there is no style{shown}")
+        return style
+
+    def mix(self, weights: Mapping[str, float]) -> Tensor:
+        """The code (P,) of a blend of styles, by id.
+
+        Raises
+        ------
+        UnknownStyleError, OutdatedStyleError, MixError
+            A style is unknown, or of another network; the weights make no blend.
+        """
+        shares = normalize_weights(list(weights.values()))
+        return blend_codes(torch.stack([self[id_].code for id_ in weights]), shares)
+
+    def refresh(self) -> None:
+        """Take in what has been added, changed or removed on disk since the last look."""
+        folders: list[tuple[Path, Kind]] = [(self.built_in, "built-in")]
+        if self.custom is not None:
+            folders.append((self.custom, "custom"))
+        loaded: dict[Path, tuple[_Stamp, Style]] = {}
+        for folder, kind in folders:
+            for path in sorted(folder.glob("*.safetensors")):
+                try:
+                    stat = path.stat()
+                    stamp = (stat.st_mtime_ns, stat.st_size)
+                    known = self._loaded.get(path)
+                    same = known is not None and known[0] == stamp
+                    loaded[path] = known if known and same else (stamp, self._load(path, kind))
+                    self.problems.pop(path.stem, None)
+                except StyleError as error:
+                    self.problems[path.stem] = str(error)
+                    if kind == "custom":
+                        quarantine(path)
+                except OSError as error:
+                    self.problems[path.stem] = f"cannot be read: {error.strerror}"
+        self._loaded = loaded
+        styles: dict[str, Style] = {}
+        foreign: dict[str, Style] = {}
+        for _, style in loaded.values():  # built-in ones first, and no custom one hides them
+            if style.id not in styles:
+                (styles if style.network == self.network else foreign)[style.id] = style
+        self._styles, self.foreign = styles, foreign
+
+    @staticmethod
+    def _load(path: Path, kind: Kind) -> Style:
+        style = replace(load_style(path), kind=kind)
+        if style.id != path.stem:
+            raise DamagedStyleError(f"damaged style file: it holds {style.id!r}")
+        return style
+
+    def check_import(self, style: Style) -> None:
+        """Refuse a style that the network cannot use.
+
+        Raises
+        ------
+        ForeignStyleError
+            It belongs to another network.
+        """
+        if style.network != self.network:
+            raise ForeignStyleError(
+                f"the style belongs to network {style.network[:16]}, and this one is {self.network}"
+            )
+
+    def add(self, style: Style, preview: bytes | None = None, source: bytes | None = None) -> Style:
+        """Store a custom style, replacing one of the same id.
+
+        Parameters
+        ----------
+        preview
+            WebP; none, that of an earlier style stays.
+        source
+            The picture it was learned from, WebP; none, that of an earlier style goes.
+
+        Raises
+        ------
+        ForeignStyleError
+            It belongs to another network.
+        StyleError
+            There is no folder for custom styles, or the id is a built-in style's.
+        OSError
+            Disk full or not writable; nothing changed.
+        """
+        if self.custom is None:
+            raise StyleError("there is no folder for custom styles")
+        self.check_import(style)
+        if style.id in self._styles and self._styles[style.id].kind == "built-in":
+            raise StyleError(f"{style.id!r} is a built-in style")
+        self.custom.mkdir(parents=True, exist_ok=True)
+        style = replace(style, kind="custom")
+        copy = self._source(style.id)
+        if source is not None:
+            copy.parent.mkdir(exist_ok=True)
+            write_atomically(copy, source)
+        if preview is not None:
+            write_atomically(self.custom / f"{style.id}.webp", preview)
+        save_style(style, self.custom / f"{style.id}.safetensors")
+        if source is None:
+            copy.unlink(missing_ok=True)
+        self.refresh()
+        return style
+
+    def remove(self, id_: str) -> None:
+        """Delete a custom style, its preview, and the copy of its picture.
+
+        Raises
+        ------
+        UnknownStyleError
+            There is none.
+        StyleError
+            It is built in.
+        """
+        if self.find(id_).kind == "built-in" or self.custom is None:
+            raise StyleError(f"{id_!r} is a built-in style and stays")
+        (self.custom / f"{id_}.safetensors").unlink(missing_ok=True)
+        (self.custom / f"{id_}.webp").unlink(missing_ok=True)
+        self._source(id_).unlink(missing_ok=True)
+        self.refresh()
+
+    def preview_path(self, id_: str) -> Path | None:
+        """The preview of a style (WebP), if it has one."""
+        style = self.find(id_)
+        folder = self.custom if style.kind == "custom" else self.built_in
+        path = folder / f"{id_}.webp" if folder is not None else None
+        return path if path is not None and path.exists() else None
+
+    def source_path(self, id_: str) -> Path | None:
+        """The copy of the picture that a custom style was learned from (WebP), if there is one."""
+        if self.find(id_).kind == "built-in" or not self._source(id_).exists():
+            return None
+        return self._source(id_)
+
+    def _source(self, id_: str) -> Path:
+        assert self.custom is not None  # noqa: S101 - or there are no custom styles
+        return self.custom / "sources" / f"{id_}.webp"
