@@ -28,6 +28,8 @@ LABEL org.opencontainers.image.title="Pastiche" \
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin pastiche \
     && install --directory --owner=pastiche --group=pastiche /data
 COPY --from=build /opt/pastiche /opt/pastiche
+# No compiler is in the image, which Triton needs at its first use: the GPU's half precision runs
+# uncompiled. To compile, add gcc in an image of your own, and set PASTICHE_COMPILE=auto.
 ENV PATH=/opt/pastiche/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -36,6 +38,7 @@ ENV PATH=/opt/pastiche/bin:$PATH \
     PASTICHE_PORT=8000 \
     PASTICHE_DATA_DIR=/data \
     PASTICHE_LOG_FORMAT=json \
+    PASTICHE_COMPILE=off \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001

@@ -53,7 +53,7 @@ def main() -> None:
     """Run a command: 0 done, 1 failed with a one-line reason, 2 wrong usage."""
     try:
         app()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         if os.environ.get("PASTICHE_DEBUG"):
             raise
         print(f"pastiche: {reason(error)}", file=sys.stderr)  # noqa: T201

@@ -160,9 +160,7 @@ async def _count_jobs(services: Services) -> None:
 
 
 def _load_stylizer(settings: Settings) -> Stylizer:
-    stylizer = Stylizer.load(settings.weights_dir, settings.device)
-    stylizer.whole_pixels = settings.whole_pixels or stylizer.whole_pixels
-    return stylizer
+    return Stylizer.load(settings.weights_dir, settings.device, settings.whole_pixels)
 
 
 def _open_library(services: Services) -> SharedLibrary:

@@ -1,5 +1,6 @@
-"""One upload's way to its picture: measure, admit, decode, stylize, encode."""
+"""One upload's way to its picture: measure, admit, decode, stylize, encode. And previews."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -9,9 +10,11 @@ from fastapi import UploadFile
 from PIL import Image
 from torch import Tensor
 
+from app.engine.protocol import EngineError
 from app.services import Services
 from app.web.forms import decode_upload, measure_upload
-from model.inference.stylizer import Look
+from model.inference.look import Look
+from model.inference.previews import RENDER_SIDE, encode_preview, sample_square
 from model.pictures.levels import Levels
 from model.pictures.limits import PictureTooLargeError
 from model.pictures.picture import (
@@ -22,10 +25,13 @@ from model.pictures.picture import (
     encode_picture,
     fitted_size,
 )
+from model.styles.style import Style
+
+_logger = logging.getLogger("pastiche.styles")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PictureOptions:
     """What a client asks for.
 
     Parameters
@@ -76,7 +82,9 @@ class Rendering:
     timings: Timings
 
 
-async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe) -> Rendering:
+async def stylize_upload(
+    services: Services, upload: UploadFile, options: PictureOptions
+) -> Rendering:
     """A stylized picture of an upload.
 
     Raises
@@ -88,31 +96,31 @@ async def stylize_upload(services: Services, upload: UploadFile, recipe: Recipe)
     limits, max_bytes = settings.picture_limits, settings.max_upload_bytes
     engine.check_open()
     begun = perf_counter()
-    code = await services.library_pool.run(services.styles.code, recipe.weights)
+    code = await services.library_pool.run(services.styles.code, options.weights)
     size = await services.header_pool.run(measure_upload, upload, max_bytes, limits)
-    width, height = fitted_size(size, recipe.max_side)
-    _check_output(width, height, recipe.format)
+    width, height = fitted_size(size, options.max_side)
+    _check_output(width, height, options.format)
     with engine.admit(width * height):
         picture, levels = await services.codec_pool.run(
-            _decode, upload, max_bytes, services, recipe.max_side
+            _decode, upload, max_bytes, services, options.max_side
         )
         timings.add("decode", perf_counter() - begun)
-        levels = await _stylize(services, levels, code, recipe, timings)
+        levels = await _stylize(services, levels, code, options, timings)
         begun = perf_counter()
-        format = recipe.format or _output_format(picture)
-        data = await services.codec_pool.run(_encode, levels, picture, format, recipe.quality)
+        format = options.format or _output_format(picture)
+        data = await services.codec_pool.run(_encode, levels, picture, format, options.quality)
         timings.add("encode", perf_counter() - begun)
     return Rendering(data, MEDIA_TYPES[format], timings)
 
 
 async def _stylize(
-    services: Services, levels: Levels, code: Tensor, recipe: Recipe, timings: Timings
+    services: Services, levels: Levels, code: Tensor, options: PictureOptions, timings: Timings
 ) -> Levels:
-    if recipe.strength == 0:  # the photo itself: nothing to compute
+    if options.strength == 0:  # the photo itself: nothing to compute
         timings.add("queue", 0.0)
         timings.add("inference", 0.0)
         return levels
-    look = Look(code, recipe.strength, recipe.preserve_color)
+    look = Look(code, options.strength, options.preserve_color)
     pastiche = await services.engine.stylize(levels, look)
     timings.add("queue", pastiche.queue_s)
     timings.add("inference", pastiche.inference_s)
@@ -140,3 +148,23 @@ def _check_output(width: int, height: int, format: OutputFormat | None) -> None:
     limit = MAX_OUTPUT_SIDES.get(format or "")
     if limit is not None and max(width, height) > limit:
         raise PictureTooLargeError(f"the format holds at most {limit} px a side")
+
+
+async def render_style_preview(services: Services, style: Style) -> bytes | None:
+    """A sample photo in a style, as WebP; None where there is no sample or no room for the work."""
+    try:
+        levels = await services.codec_pool.run(_sample)
+        with services.engine.admit(RENDER_SIDE * RENDER_SIDE):
+            pastiche = await services.engine.stylize(levels, Look(style.code))
+    except (EngineError, OSError) as error:
+        _logger.warning("no preview", extra={"style": style.id, "reason": type(error).__name__})
+        return None
+    return await services.codec_pool.run(_encode_preview, pastiche.levels)
+
+
+def _sample() -> Levels:
+    return np.array(sample_square(RENDER_SIDE))
+
+
+def _encode_preview(levels: Levels) -> bytes:
+    return encode_preview(Image.fromarray(levels))

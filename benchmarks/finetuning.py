@@ -23,9 +23,10 @@ from timing import processor
 from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
-from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
-from model.network.network import default_codes
-from model.network.weights import Weights, load_weights
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
+from model.network.code import default_codes
+from model.network.weights import NETWORK_FILE, Weights, load_weights
 from model.pictures.levels import to_tensor
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture, resize_short_side

@@ -33,9 +33,10 @@ import contenders  # noqa: E402
 from timing import in_turns, machine, table  # noqa: E402
 
 from model.inference.device import choose_device, choose_dtype  # noqa: E402
-from model.inference.stylizer import Look, Stylizer  # noqa: E402
+from model.inference.look import Look  # noqa: E402
+from model.inference.stylizer import Stylizer  # noqa: E402
 from model.inference.whole import CompiledRunner, WholeRunner  # noqa: E402
-from model.network.network import NetworkConfig  # noqa: E402
+from model.network.config import NetworkConfig  # noqa: E402
 from model.pictures.levels import to_levels, to_tensor  # noqa: E402
 from model.pictures.picture import load_picture  # noqa: E402
 from model.storage.assets import asset_folder  # noqa: E402

@@ -214,7 +214,8 @@ async def measure_throughput(arguments: argparse.Namespace) -> None:
     from app.engine.local import LocalEngine
     from app.metrics import Metrics
     from app.settings import Settings
-    from model.inference.stylizer import Look, Stylizer
+    from model.inference.look import Look
+    from model.inference.stylizer import Stylizer
 
     folder = arguments.weights or Settings().weights_dir
     count, side = arguments.requests, arguments.side

@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.network.weights import Weights, load_weights, save_weights
 from model.styles.style import Style
 from model.styles.style_file import save_style

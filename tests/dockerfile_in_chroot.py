@@ -129,6 +129,8 @@ def check_service(stage: Stage) -> None:
         search = stage.arguments(["sh", "-c", f"command -v {tool}"])
         if subprocess.run(search, env=stage.env, check=False).returncode == 0:
             raise SystemExit(f"{tool} is left in the image")
+    if stage.env.get("PASTICHE_COMPILE") != "off":
+        raise SystemExit("without a compiler nothing can be compiled: PASTICHE_COMPILE is not off")
     port = "18000"
     env = {**stage.env, "PASTICHE_PORT": port}
     begun = time.monotonic()

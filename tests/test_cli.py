@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from app.cli import main
 from model.inference.stylizer import Stylizer
-from model.network.network import NetworkConfig
+from model.network.config import NetworkConfig
 from model.styles.style import Style
 from model.styles.style_file import load_style, save_style
 from model.training.encoder import load_encoder
@@ -126,7 +126,7 @@ def test_large_photos_go_in_pieces(
     save_photo(tmp_path / "photo.png", (60, 50))
     command = ["stylize", "photo.png", "--style", "amber", "-o"]
     assert run(*command, "whole.png").code == 0
-    monkeypatch.setattr("model.inference.stylizer.CPU_WHOLE_PIXELS", 1_000)
+    monkeypatch.setattr("model.inference.device.CPU_WHOLE_PIXELS", 1_000)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 2_000)  # of more it warns
     found = []
     for name, *options in (["exact.png"], ["quick.png", "--tiles", "quick"]):
@@ -138,6 +138,26 @@ def test_large_photos_go_in_pieces(
     whole, *others = (np.array(Image.open(p)).astype(int) for p in [tmp_path / "whole.png", *found])
     for other in others:  # quick ones too: this photo is small enough to be measured itself
         assert np.abs(other - whole).max() <= 1
+
+
+def test_a_photo_without_room_does_not_cost_the_others(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("a", (40, 28)), ("b", (60, 50)), ("c", (40, 28))):
+        save_photo(tmp_path / "in" / f"{name}.png", size)
+    large = Stylizer.stylize_large
+
+    def fail(self: Stylizer, levels: np.ndarray, *others: object) -> np.ndarray:
+        if levels.shape[0] == 50:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+        return large(self, levels, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("model.inference.device.CPU_WHOLE_PIXELS", 1_000)
+    monkeypatch.setattr(Stylizer, "stylize_large", fail)
+    result = run("stylize", "in", "--style", "amber", "-o", "out")
+    assert result.code == 1
+    assert "b.png: too little memory, for 60 x 50 px in pieces" in result.err
+    assert leftovers(tmp_path / "out") == ["a.png", "c.png"]
 
 
 def test_precision_on_the_command_line(run: Run, tmp_path: Path) -> None:

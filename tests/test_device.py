@@ -1,12 +1,20 @@
 """Where to compute and in what."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from model.inference.device import (
+    CPU_WHOLE_PIXELS,
+    GPU_BATCH_PIXELS,
+    choose_batch_pixels,
     choose_dtype,
     choose_training_precision,
+    choose_whole_pixels,
+    is_out_of_memory,
     multiplies_in_bfloat16,
+    use_device,
 )
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
@@ -37,3 +45,64 @@ def test_inference_and_training_agree_on_what_a_processor_can(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert str(choose_dtype("auto", CPU)) == f"torch.{choose_training_precision(CPU)}"
+
+
+def test_a_device_is_the_thread_s_own_and_float32_is_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
+    use_device(CPU)
+    assert chosen == []
+    use_device(GPU)
+    assert chosen == [GPU]
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def give_memory(monkeypatch: pytest.MonkeyPatch, gigabytes: float) -> None:
+    memory = SimpleNamespace(total_memory=int(gigabytes * 1e9))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: memory)
+
+
+@pytest.mark.parametrize("gigabytes", [2, 4, 8, 11, 24, 80, 141])
+def test_what_goes_through_a_gpu_whole_fits_its_memory_and_its_indices(
+    gigabytes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_memory(monkeypatch, gigabytes)
+    whole = choose_whole_pixels(GPU, channels=32)
+    assert whole * 1500 <= gigabytes * 1e9
+    assert whole * 64 < 2**31
+    batch = choose_batch_pixels(GPU, whole)
+    assert batch <= min(whole, GPU_BATCH_PIXELS)
+    assert choose_batch_pixels(GPU, whole, wanted=10**9) == whole
+    assert choose_whole_pixels(GPU, channels=32, wanted=10**9) * 64 < 2**31
+
+
+def test_a_cpu_takes_what_is_asked_for() -> None:
+    assert choose_whole_pixels(CPU, 32) == CPU_WHOLE_PIXELS
+    assert choose_whole_pixels(CPU, 32, wanted=10**9) == 10**9
+    assert choose_batch_pixels(CPU, CPU_WHOLE_PIXELS, wanted=5000) == 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "GET was unable to find an engine to execute this computation",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+    ],
+)
+def test_the_libraries_own_words_for_no_memory(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(ValueError(text)), "errors of a library are RuntimeErrors"
+
+
+@pytest.mark.parametrize("text", ["CUDNN_STATUS_BAD_PARAM", "device-side assert triggered", ""])
+def test_other_errors_are_not_of_memory(text: str) -> None:
+    assert not is_out_of_memory(RuntimeError(text))

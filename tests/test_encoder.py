@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.network.network import NetworkConfig, StyleNetwork
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.storage.tensorfile import DamagedFileError
 from model.training.crops import find_photos
 from model.training.distillation import DistillRecipe, DistillTask

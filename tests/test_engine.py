@@ -16,20 +16,24 @@ import pytest
 import torch
 from service_helpers import photo_levels
 
+from app.engine import local
 from app.engine.admission import Admission
-from app.engine.local import LocalEngine, is_out_of_memory
+from app.engine.local import LocalEngine
 from app.engine.protocol import (
     BrokenOutputError,
     DrainingError,
+    EngineError,
+    EngineFailedError,
     EngineState,
     LoadingError,
     OutOfMemoryError,
 )
 from app.engine.workqueue import Pastiche
 from app.metrics import Metrics
-from model.inference.device import DeviceError
+from model.inference.device import DeviceError, is_out_of_memory
+from model.inference.look import Look
 from model.inference.paths import FastPath
-from model.inference.stylizer import Look, Stylizer
+from model.inference.stylizer import Stylizer
 from model.network.weights import Weights
 from model.styles.style_file import load_style
 
@@ -261,6 +265,76 @@ def test_a_large_picture_in_pieces_is_passed_and_given_up(small_weights: Weights
         large.cancel()
         while not metrics.dropped._value.get():  # within the minute that `run` gives it
             await asyncio.sleep(0.001)
+        await engine.close()
+
+    run(test)
+
+
+def test_the_device_is_the_compute_thread_s_own(
+    small_weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(
+        local, "use_device", lambda device: calls.append((device, threading.current_thread().name))
+    )
+
+    async def test() -> None:
+        stylizer = Stylizer(small_weights)  # made on another thread
+        engine, _ = make_engine(lambda: stylizer)
+        await engine.start()
+        assert calls == [(stylizer.device, "pastiche-compute")]
+        await engine.close()
+
+    run(test)
+
+
+def test_a_picture_that_fails_costs_no_other_its_answer(small_weights: Weights) -> None:
+    async def test() -> None:
+        stylizer = Stylizer(small_weights)
+        engine, _ = make_engine(lambda: stylizer)
+        await engine.start()
+        poison = torch.full_like(small_weights.original, 7.0)
+
+        def runner(photos: torch.Tensor, codes: torch.Tensor, *others: Any) -> torch.Tensor:
+            if bool((codes == 7).any()):
+                raise RuntimeError("an operation that this style does not get through")
+            return stylizer.exact(photos, codes, *others)
+
+        stylizer.use_fast_path(FastPath("delicate", runner))
+        large = asyncio.ensure_future(
+            engine.stylize(photo_levels(*LARGE), Look(small_weights.original))
+        )
+        while not engine._running:
+            await asyncio.sleep(0.001)
+        size = LARGE[0] - 1, LARGE[1]  # too large to pass the one that runs
+        looks = [Look(small_weights.original), Look(poison), Look(small_weights.original)]
+        answers = await asyncio.gather(
+            *(engine.stylize(photo_levels(*size), look) for look in looks), return_exceptions=True
+        )
+        await large
+        assert [isinstance(answer, EngineError) for answer in answers] == [False, True, False]
+        await engine.close()
+
+    run(test)
+
+
+def test_what_comes_after_the_queue_has_closed_is_answered(small_weights: Weights) -> None:
+    async def test() -> None:
+        engine, _ = make_engine(lambda: Stylizer(small_weights))
+        await engine.start()
+        check = engine._check_state
+
+        def close_behind() -> None:  # as a failing device does on its own thread
+            check()
+            if engine.state is EngineState.READY:
+                engine.state = EngineState.FAILED
+                engine._queue.close()
+
+        engine._check_state = close_behind  # type: ignore[method-assign]
+        with pytest.raises(EngineFailedError):
+            await asyncio.wait_for(
+                engine.stylize(photo_levels(), Look(small_weights.original)), timeout=5
+            )
         await engine.close()
 
     run(test)

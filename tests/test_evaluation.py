@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.network.weights import Weights
 from model.training import evaluation
 from model.training.crops import find_photos

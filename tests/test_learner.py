@@ -182,7 +182,7 @@ def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.Monke
             raise OSError(code, "no", str(path))
 
         with monkeypatch.context() as patch:
-            patch.setattr("model.styles.style.write_atomically", refuse)
+            patch.setattr("model.styles.library.write_atomically", refuse)
             with pytest.raises(LearningError, match=reason) as caught:
                 current.publish(job, ORDER)
         assert "/" not in str(caught.value)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from model.inference.previews import render_previews
-from model.network.network import NetworkConfig
+from model.network.config import NetworkConfig
 from model.pictures.style_picture import resize_short_side
 from model.styles.library import StyleLibrary
 from model.training.checkpoint import CheckpointError, MovingAverage

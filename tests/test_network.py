@@ -6,13 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.network.network import (
-    NetworkConfig,
-    StyleNetwork,
-    aligned_side,
-    anchor_original,
-    default_codes,
-)
+from model.network.code import anchor_original, default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork, aligned_side
 from model.network.normalization import ConditionalInstanceNorm
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.inference.stylizer import Stylizer
-from model.network.network import NetworkConfig, Resampling, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig, Resampling
+from model.network.network import StyleNetwork
 from model.network.normalization import (
     BATCH_MOMENTUM,
     ConditionalBatchNorm,

@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.network.weights import Weights, save_weights
 from model.training.crops import find_photos
 from model.training.dead_leaves import LeavesCrops, draw_leaves

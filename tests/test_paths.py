@@ -10,9 +10,10 @@ from torch import Tensor
 
 from model.inference import paths as fastpath
 from model.inference.device import choose_dtype
+from model.inference.look import Look
 from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths
 from model.inference.streamed.network import Progress
-from model.inference.stylizer import Look, Stylizer
+from model.inference.stylizer import Stylizer
 from model.inference.whole import CompiledRunner, WholeRunner
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
@@ -173,7 +174,7 @@ def test_a_style_too_large_for_float16_is_done_in_float32(small_weights: Weights
     assert torch.equal(out, small_weights.network(photos, codes))
 
 
-def test_a_graph_needs_a_gpu_and_a_compiler_is_stood_in_for(
+def test_a_compiler_is_stood_in_for(
     small_weights: Weights, exact: StreamedRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[object] = []
@@ -189,7 +190,7 @@ def test_a_graph_needs_a_gpu_and_a_compiler_is_stood_in_for(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_paths_agree_and_graphs_replay_them(small_weights: Weights) -> None:
+def test_gpu_paths_agree_however_often_a_shape_comes(small_weights: Weights) -> None:
     stylizer = Stylizer(small_weights, torch.device("cuda"))
     names = []
     for path in stylizer.fast_paths():
@@ -199,7 +200,7 @@ def test_gpu_paths_agree_and_graphs_replay_them(small_weights: Weights) -> None:
     photos = torch.rand(2, 3, 64, 96)
     looks = [Look(stylizer.original.cpu()), Look(stylizer.original.cpu() * 0.9, 0.5)]
     first = stylizer.stylize_batch(photos, looks)
-    for _ in range(6):  # the later ones from a graph
+    for _ in range(6):
         again = stylizer.stylize_batch(photos, looks)
     assert (again - first).abs().max() < 2 / 255
     others = stylizer.stylize_batch(photos.flip(0), looks[::-1])

@@ -20,7 +20,8 @@ from service_helpers import (
     upload,
 )
 
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.styles.style_file import load_style
 
 URL = "/v1/stylize"

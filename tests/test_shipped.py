@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.storage.assets import asset_folder

@@ -7,7 +7,9 @@ from torch import Tensor
 from model.inference.streamed.bands import FileStore
 from model.inference.streamed.network import Pass, StreamedNetwork
 from model.inference.streamed.rows import low_contrast
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.network.statistics import Statistics, instance_statistics
 
 

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from app.cli import app, main
 from app.commands.studypage import BEGIN, END, to_markdown
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.network.normalization import NormKind
 from model.study.study import batch_dependence, summarize
 from model.study.variants import BASE, KINDS, StudySettings, list_runs, list_variants

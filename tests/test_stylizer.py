@@ -1,14 +1,20 @@
 """The inference facade."""
 
+import errno
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from model.inference.device import DeviceError, choose_device
-from model.inference.stylizer import Look, Stylizer
+from model.inference.device import DeviceError, NoRoomError, choose_device
+from model.inference.look import Look
+from model.inference.paths import FastPath
+from model.inference.stylizer import Stylizer
 from model.network.weights import Weights
+from model.pictures.levels import Levels
 from model.pictures.picture import Picture
 
 
@@ -105,3 +111,71 @@ def test_known_devices() -> None:
 
 def test_loads_from_a_folder(small_weights_folder: Path) -> None:
     assert Stylizer.load(small_weights_folder, "cpu").device.type == "cpu"
+
+
+def levels_of(size: tuple[int, int], count: int) -> list[Levels]:
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (*size, 3), np.uint8) for _ in range(count)]
+
+
+class LittleMemory:
+    """The exact way, for so many pixels at once."""
+
+    def __init__(self, stylizer: Stylizer, pixels: int, error: Exception) -> None:
+        self.stylizer, self.pixels, self.error = stylizer, pixels, error
+        self.batches: list[int] = []
+
+    def __call__(self, photos: torch.Tensor, *others: Any) -> torch.Tensor:
+        count, _, height, width = photos.shape
+        self.batches.append(count)
+        if count * height * width > self.pixels:
+            raise self.error
+        return self.stylizer.exact(photos, *others)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")], ids=repr
+)
+def test_out_of_memory_leads_down_a_ladder(
+    stylizer: Stylizer, codes: torch.Tensor, error: Exception
+) -> None:
+    pictures, looks = levels_of((40, 32), 3), [Look(code) for code in codes[:3]]
+    (expected,) = stylizer.stylize_levels(pictures, looks)
+    for pixels, batches in ((3000, [3, 1, 1, 1]), (1000, [3, 1, 1, 1])):
+        runner = LittleMemory(stylizer, pixels, error)
+        stylizer.use_fast_path(FastPath("of little memory", runner))
+        found = list(stylizer.stylize_levels(pictures, looks))
+        assert runner.batches == batches
+        assert [len(group) for group in found] == [1, 1, 1], "each as soon as it is done"
+        for (picture,), other in zip(found, expected, strict=True):
+            assert isinstance(picture, np.ndarray)
+            assert isinstance(other, np.ndarray)
+            assert np.abs(picture.astype(int) - other.astype(int)).max() <= 1
+    image = Image.fromarray(pictures[0])  # the command line's way is the same
+    assert np.array_equal(np.array(stylizer.stylize_image(image, looks[0])), found[0][0])
+
+
+def test_a_picture_without_room_is_told_and_the_others_are_done(
+    stylizer: Stylizer, codes: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, (first, second) = stylizer.stylize_large, levels_of((24, 20), 2)
+
+    def full(levels: Levels, *others: Any) -> Levels:
+        if levels is first:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return large(levels, *others)
+
+    monkeypatch.setattr(stylizer, "stylize_large", full)
+    stylizer.whole_pixels = 100
+    (failed,), (done,) = stylizer.stylize_levels([first, second], [Look(codes[0])] * 2)
+    assert isinstance(failed, NoRoomError)
+    assert "No space left on device, for 20 x 24 px" in str(failed)
+    assert isinstance(done, np.ndarray)
+
+
+def test_what_is_no_fault_of_memory_is_raised(stylizer: Stylizer, codes: torch.Tensor) -> None:
+    runner = LittleMemory(stylizer, 0, RuntimeError("shapes differ"))
+    stylizer.use_fast_path(FastPath("broken", runner))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        list(stylizer.stylize_levels(levels_of((16, 16), 2), [Look(codes[0])] * 2))
+    assert runner.batches == [2]

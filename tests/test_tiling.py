@@ -6,7 +6,8 @@ import torch
 from service_helpers import photo_levels
 
 from model.inference import tiling
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.inference.tiling import NotFiniteError, TilingMode
 from model.network.weights import Weights
 from model.pictures.levels import to_levels

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.network.network import NetworkConfig, StyleNetwork, default_codes
+from model.network.code import default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.network.weights import Weights, fingerprint_network, load_weights, save_weights
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically

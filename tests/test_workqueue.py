@@ -10,7 +10,7 @@ import torch
 from app.engine.admission import Admission
 from app.engine.protocol import OverloadedError
 from app.engine.workqueue import Work, WorkQueue
-from model.inference.stylizer import Look
+from model.inference.look import Look
 
 SPEED = 1000.0  # pixels per second
 NO_CODE = torch.zeros(1)

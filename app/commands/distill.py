@@ -40,8 +40,7 @@ def distill(
     import torch
 
     from model.inference.device import choose_device, choose_training_precision
-    from model.inference.stylizer import NETWORK_FILE
-    from model.network.weights import load_weights
+    from model.network.weights import NETWORK_FILE, load_weights
     from model.styles.library import StyleLibrary
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask

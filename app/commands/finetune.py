@@ -60,8 +60,8 @@ def finetune(
     from app.settings import default_data_dir
     from model.inference.device import choose_device
     from model.inference.previews import render_preview
-    from model.inference.stylizer import NETWORK_FILE, Stylizer
-    from model.network.weights import load_weights
+    from model.inference.stylizer import Stylizer
+    from model.network.weights import NETWORK_FILE, load_weights
     from model.pictures.picture import load_picture
     from model.pictures.style_picture import pack_source
     from model.styles.style import Style, clean_title, style_id

@@ -29,8 +29,7 @@ def styles(
     """List the styles; `pastiche styles retune` has those of an earlier network learned anew."""
     if context.invoked_subcommand is not None:
         return
-    from model.inference.stylizer import NETWORK_FILE
-    from model.network.weights import load_weights
+    from model.network.weights import NETWORK_FILE, load_weights
 
     folder = weights_folder(weights)
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)
@@ -73,8 +72,7 @@ def retune(
     from app.jobs.order import retune_order
     from app.library import LibraryError, SharedLibrary
     from app.settings import Settings
-    from model.inference.stylizer import NETWORK_FILE
-    from model.network.weights import load_weights
+    from model.network.weights import NETWORK_FILE, load_weights
 
     folder = weights_folder(weights)
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)

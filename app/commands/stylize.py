@@ -1,7 +1,6 @@
 """``pastiche stylize``: photos in, pictures out."""
 
 import difflib
-import glob
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer, reason
+from app.commands.conversions import Conversion, chosen_suffix, plan, refuse_overwriting
 
 if TYPE_CHECKING:
-    from model.inference.stylizer import Look, Stylizer
+    from model.inference.look import Look
+    from model.inference.stylizer import Stylizer
     from model.pictures.limits import PictureLimits
     from model.styles.library import StyleLibrary
 
@@ -38,14 +39,6 @@ class Tiles(StrEnum):
 
     EXACT = "exact"
     QUICK = "quick"
-
-
-@dataclass(frozen=True)
-class Order:
-    """One photo and where its picture goes."""
-
-    source: Path
-    target: Path
 
 
 def stylize(
@@ -86,15 +79,15 @@ def stylize(
     data: DataDir = None,
 ) -> None:
     """Stylize photos: one style, or a blend of several."""
-    shares = parse_mix(style, mix)
+    shares = parse_shares(style, mix)
     if not 0 <= strength <= 1:  # NaN passes a range that is checked from below and above
         raise typer.BadParameter("must be from 0 to 1", param_hint="--strength")
     suffix = chosen_suffix(format_, output)
-    orders = plan(photos, output, suffix, "-".join(shares)[:80])
+    conversions = plan(photos, output, suffix, "-".join(shares)[:80])
     if not force:
-        refuse_overwriting(orders)
+        refuse_overwriting(conversions)
 
-    from model.inference.stylizer import Look
+    from model.inference.look import Look
 
     stylizer, library = open_stylizer(device, weights, data)
     check_known(shares, library)
@@ -103,24 +96,24 @@ def stylize(
     look = Look(library.mix(shares), strength, preserve_color)
     console = error_console()
     failures = 0
-    with progress_bar(console, len(orders)) as tell, any_size() as limits:
-        for index, order in enumerate(orders):
+    with progress_bar(console, len(conversions)) as tell, any_size() as limits:
+        for index, conversion in enumerate(conversions):
 
             def follow(share: float, done: int = index) -> None:
                 tell(done + share)
 
             try:
                 follow(0.0)
-                rendering = Rendering(stylizer, look, limits, max_side, quality, tiles)
-                rendering.render(order, follow)
-            except (ValueError, OSError) as error:
+                treatment = Treatment(stylizer, look, limits, max_side, quality, tiles)
+                treatment.render(conversion, follow)
+            except (ValueError, OSError, MemoryError) as error:
                 failures += 1
-                console.print(f"pastiche: {order.source}: {reason(error)}", markup=False)
+                console.print(f"pastiche: {conversion.source}: {reason(error)}", markup=False)
     if failures:
         raise typer.Exit(1)
 
 
-def parse_mix(style: str | None, mix: str | None) -> dict[str, float]:
+def parse_shares(style: str | None, mix: str | None) -> dict[str, float]:
     """Weights by style id from ``--style`` or ``--mix``."""
     from model.styles.style import STYLE_ID
 
@@ -162,88 +155,6 @@ def check_known(ids: Iterable[str], library: "StyleLibrary") -> None:
             raise typer.BadParameter(f"there is no style {id_!r}{hint}")
 
 
-def chosen_suffix(format_: str | None, output: Path | None) -> str | None:
-    """The suffix of results that ``--format`` asks for, checked against the output's own."""
-    if format_ is None:
-        return None
-    known = {"png": ".png", "jpeg": ".jpg", "jpg": ".jpg", "webp": ".webp"}
-    suffix = known.get(format_.lower())
-    if suffix is None:
-        raise typer.BadParameter(f"{format_!r} is not png, jpeg or webp", param_hint="--format")
-    if output is not None and output.suffix and not output.is_dir():
-        own = known.get(output.suffix.lower().lstrip("."))
-        if own is not None and own != suffix:
-            raise typer.BadParameter(f"contradicts {output.name}", param_hint="--format")
-    return suffix
-
-
-def plan(photos: list[str], output: Path | None, suffix: str | None, label: str) -> list[Order]:
-    """Where every photo's picture goes; nothing is read or written yet."""
-    from model.pictures.picture import FORMATS_BY_SUFFIX
-
-    sources = find_sources(photos)
-    to_file = (
-        output is not None
-        and len(sources) == 1
-        and output.suffix.lower() in FORMATS_BY_SUFFIX
-        and not output.is_dir()
-    )
-    orders = []
-    for source, relative in sources:
-        kept = source.suffix.lower() if source.suffix.lower() in FORMATS_BY_SUFFIX else ".png"
-        if to_file and output is not None:
-            target = output
-        elif output is not None:
-            target = output / relative.with_suffix(suffix or kept)
-        else:
-            target = source.with_name(f"{source.stem}-{label}{suffix or kept}")
-        orders.append(Order(source, target))
-    taken: dict[Path, Path] = {}
-    for order in orders:
-        other = taken.setdefault(order.target.resolve(), order.source)
-        if other is not order.source:
-            raise typer.BadParameter(
-                f"{other} and {order.source} would both become {order.target}; "
-                "stylize them one after the other"
-            )
-        if order.target.resolve() == order.source.resolve():
-            raise typer.BadParameter(f"{order.source} would be replaced by its own picture")
-    return orders
-
-
-def find_sources(photos: list[str]) -> list[tuple[Path, Path]]:
-    """Every photo with its place below an output folder."""
-    from model.training.crops import PHOTO_SUFFIXES
-
-    sources: list[tuple[Path, Path]] = []
-    for text in photos:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
-            if not inside:
-                raise typer.BadParameter(f"there are no photos in {text}")
-            sources += [(p, p.relative_to(path)) for p in inside]
-        elif path.exists():
-            sources.append((path, Path(path.name)))
-        else:  # a pattern that no shell has expanded
-            matches = sorted(Path(p) for p in glob.glob(text, recursive=True))  # noqa: PTH207
-            if not matches:
-                raise typer.BadParameter(f"there is no {text}")
-            sources += [(p, Path(p.name)) for p in matches if p.is_file()]
-    return sources
-
-
-def refuse_overwriting(orders: list[Order]) -> None:
-    """Stop before any work where a result would replace a file."""
-    existing = [order.target for order in orders if order.target.exists()]
-    if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        error_console().print(
-            f"pastiche: {existing[0]}{more} exists already; --force overwrites", markup=False
-        )
-        raise typer.Exit(1)
-
-
 @contextmanager
 def progress_bar(console: Console, photos: int) -> Iterator[Callable[[float], None]]:
     """Shows how many photos are done, parts of them included, where there is a terminal."""
@@ -269,7 +180,7 @@ def any_size() -> Iterator["PictureLimits"]:
 
 
 @dataclass(frozen=True)
-class Rendering:
+class Treatment:
     """How photos become pictures.
 
     Parameters
@@ -289,16 +200,16 @@ class Rendering:
     quality: int
     tiles: Tiles
 
-    def render(self, order: Order, progress: Callable[[float], None]) -> None:
+    def render(self, conversion: Conversion, progress: Callable[[float], None]) -> None:
         """One photo; the largest take 10 bytes a pixel here, so nothing is held for long."""
         from model.pictures.picture import FORMATS_BY_SUFFIX, encode_picture, load_picture
         from model.storage.files import write_atomically
 
-        picture = load_picture(order.source, self.limits)
+        picture = load_picture(conversion.source, self.limits)
         if self.max_side is not None:
             picture = picture.resized(self.max_side)
         picture = self.stylizer.stylize(picture, self.look, self.tiles.value, progress)
-        format = FORMATS_BY_SUFFIX[order.target.suffix.lower()]
+        format = FORMATS_BY_SUFFIX[conversion.target.suffix.lower()]
         encoded = encode_picture(picture.rgb, format, self.quality, picture.alpha)
-        order.target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(order.target, encoded)
+        conversion.target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(conversion.target, encoded)

@@ -1,13 +1,11 @@
 """The engine of this process: one compute thread that owns the device."""
 
 import asyncio
-import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
-from contextlib import AbstractContextManager, suppress
-from enum import Enum, auto
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from time import monotonic, perf_counter
 
 import numpy as np
@@ -25,13 +23,18 @@ from app.engine.protocol import (
 )
 from app.engine.workqueue import Pastiche, Work, WorkQueue
 from app.metrics import Metrics
+from model.inference.device import (
+    CPU_BATCH_PIXELS,
+    NoRoomError,
+    choose_batch_pixels,
+    describe_device,
+    use_device,
+)
+from model.inference.look import Look
 from model.inference.paths import FastPath
-from model.inference.stylizer import Look, Stylizer
-from model.inference.tiling import NotFiniteError
-from model.pictures.levels import Levels, to_levels
+from model.inference.stylizer import Stylizer
+from model.pictures.levels import Levels
 
-CPU_BATCH_PIXELS = 300_000  # larger batches gain nothing on a CPU and make the first wait
-GPU_BATCH_PIXELS = 8_000_000
 WARM_UP_SIDE = 256  # px
 SYNC_PIXELS = 1_000_000  # from here on, a GPU is waited for where others may pass
 STOP_PREPARING_S = 5.0  # a compiler cannot be interrupted; at the process's end it just ends
@@ -41,14 +44,6 @@ _logger = logging.getLogger("pastiche.engine")
 
 class _AbandonedError(Exception):
     """Nobody waits for the running batch any more."""
-
-
-class _Failure(Enum):
-    """Why a batch gave no pictures."""
-
-    ABANDONED = auto()
-    MEMORY = auto()
-    OTHER = auto()
 
 
 class LocalEngine:
@@ -126,7 +121,9 @@ class LocalEngine:
         """See `Engine.stylize`."""
         self._check_state()
         work = Work(levels, look)
-        self._queue.put(work)
+        if not self._queue.put(work):  # closed since the look above: by a device that failed
+            self._check_state()
+            raise DrainingError(retry_after_s=10)
         return await asyncio.wrap_future(work.future)
 
     def drain(self) -> None:
@@ -134,12 +131,13 @@ class LocalEngine:
         if self.state is not EngineState.FAILED:
             self.state = EngineState.DRAINING
         for work in self._queue.drop_waiting():
-            _fail(work, DrainingError())
+            work.fail(DrainingError())
 
     async def close(self) -> None:
         """See `Engine.close`."""
         self.drain()
-        self._queue.close()
+        for work in self._queue.close():
+            work.fail(DrainingError())
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         if self._preparing is not None:
@@ -157,6 +155,9 @@ class LocalEngine:
         """The compute thread: nothing else touches the device."""
         try:
             self._stylizer = self._load()
+            use_device(
+                self._stylizer.device
+            )  # the one that streams and kernels of this thread take
             self._prepare(self._stylizer)
         except Exception as error:
             self.state = EngineState.FAILED
@@ -181,17 +182,18 @@ class LocalEngine:
 
     def _prepare(self, stylizer: Stylizer) -> None:
         """Warm up with a picture of noise, and learn the speed."""
-        self.device = _describe(stylizer.device)
+        self.device = describe_device(stylizer.device)
         self.fingerprint = stylizer.fingerprint
-        if self._batch_pixels is None and stylizer.device.type == "cuda":
-            self._queue.batch_pixels = GPU_BATCH_PIXELS
+        self._queue.batch_pixels = choose_batch_pixels(
+            stylizer.device, stylizer.whole_pixels, self._batch_pixels
+        )
         noise = np.random.default_rng(0).integers(0, 256, (WARM_UP_SIDE, WARM_UP_SIDE, 3), np.uint8)
         work = Work(noise, Look(stylizer.original.cpu()))
         for _ in range(2):  # the first pays for what is set up lazily
             begun = perf_counter()
-            _, finite = self._stylize(stylizer, [work])
-            if not all(finite):
-                raise BrokenOutputError
+            for (outcome,) in stylizer.stylize_levels([work.levels], [work.look]):
+                if isinstance(outcome, Exception):
+                    raise BrokenOutputError from outcome
         self.admission.observe(work.pixels, perf_counter() - begun)
 
     def _prepare_fast_paths(
@@ -225,88 +227,53 @@ class LocalEngine:
             self._running = running
             self._passed_s += perf_counter() - begun
 
-    def _compute(self, batch: list[Work], in_pieces: bool = False) -> None:
+    def _compute(self, batch: list[Work]) -> None:
         """Stylize a batch and answer every picture in it, whatever happens."""
-        failure = self._attempt(batch, in_pieces)
-        # Only here, outside `except`, has the traceback let go of the tensors.
-        if failure is _Failure.MEMORY:
-            self._free_memory()
-            if len(batch) > 1:
-                _logger.warning("out of memory with a batch of %d: one by one", len(batch))
-                for work in batch:
-                    self._compute([work])
-                return
-            if not in_pieces:
-                _logger.warning("out of memory with %d x %d px: in pieces", *batch[0].size)
-                self._compute(batch, in_pieces=True)
-                return
-            _logger.error("out of memory with a picture of %d x %d", *batch[0].size)
-            _fail(batch[0], OutOfMemoryError(retry_after_s=10))
-        elif failure is _Failure.OTHER:
-            self._check_device()
-            for work in batch:
-                _fail(work, EngineFailedError(10) if self._failed else EngineError())
+        left = self._attempt(batch)
+        if not left:
+            return
+        # Outside of `except`: the traceback has let go of the tensors.
+        self._check_device()
+        if len(left) > 1 and not self._failed:  # whose fault it was, the others need not suffer
+            for work in left:
+                self._compute([work])
+            return
+        for work in left:
+            work.fail(EngineFailedError(10) if self._failed else EngineError())
 
     @property
     def _failed(self) -> bool:
         return self.state is EngineState.FAILED
 
-    def _attempt(self, batch: list[Work], in_pieces: bool) -> _Failure | None:
+    def _attempt(self, batch: list[Work]) -> list[Work]:
+        """Answer what can be; the pictures that an error has left without an answer."""
         stylizer = self._stylizer
         assert stylizer is not None  # noqa: S101 - loaded before the first batch
-        begun, begun_mono, passed = perf_counter(), monotonic(), self._passed_s
+        left = list(batch)
+        groups = stylizer.stylize_levels(
+            [work.levels for work in batch], [work.look for work in batch], self._look_up
+        )
         try:
-            pictures, finite = self._stylize(stylizer, batch, in_pieces)
+            while left:
+                begun, begun_mono, passed = perf_counter(), monotonic(), self._passed_s
+                outcomes = next(groups)
+                seconds = perf_counter() - begun - (self._passed_s - passed)
+                done, left = left[: len(outcomes)], left[len(outcomes) :]
+                self._observe(done, seconds)
+                for work, outcome in zip(done, outcomes, strict=True):
+                    if isinstance(outcome, NoRoomError):
+                        work.fail(OutOfMemoryError(retry_after_s=10))
+                    elif isinstance(outcome, Exception):
+                        work.fail(BrokenOutputError())
+                    else:
+                        queued = begun_mono - work.enqueued
+                        work.finish(Pastiche(outcome, queued, seconds, len(done)))
         except _AbandonedError:
             self._metrics.dropped.inc()
-            return _Failure.ABANDONED
-        except (MemoryError, RuntimeError, OSError) as error:
-            if is_out_of_memory(error):
-                return _Failure.MEMORY
-            _logger.exception("a batch failed")
-            return _Failure.OTHER
+            return []
         except Exception:
             _logger.exception("a batch failed")
-            return _Failure.OTHER
-        seconds = perf_counter() - begun - (self._passed_s - passed)
-        self._observe(batch, seconds)
-        for work, levels, good in zip(batch, pictures, finite, strict=True):
-            if good:
-                queued = begun_mono - work.enqueued
-                _finish(work, Pastiche(levels, queued, seconds, len(batch)))
-            else:
-                _fail(work, BrokenOutputError())
-        return None
-
-    def _stylize(
-        self, stylizer: Stylizer, batch: list[Work], in_pieces: bool = False
-    ) -> tuple[Levels, list[bool]]:
-        """(N, H, W, 3) levels, and which pictures are finite."""
-        if in_pieces or batch[0].pixels > stylizer.whole_pixels:
-            return self._stylize_in_pieces(stylizer, batch)
-        stacked = torch.from_numpy(np.stack([work.levels for work in batch]))  # (N, H, W, 3)
-        if stylizer.device.type == "cuda":  # from pinned memory, copying does not wait
-            stacked = stacked.pin_memory().to(stylizer.device, non_blocking=True)
-        photos = stacked.permute(0, 3, 1, 2).contiguous()  # (N, 3, H, W)
-        looks = [work.look for work in batch]
-        pastiches = stylizer.stylize_batch(photos, looks, self._look_up)
-        finite: list[bool] = pastiches.isfinite().flatten(1).all(1).tolist()
-        return to_levels(pastiches), finite
-
-    def _stylize_in_pieces(
-        self, stylizer: Stylizer, batch: list[Work]
-    ) -> tuple[Levels, list[bool]]:
-        pictures, finite = [], []
-        for work in batch:
-            try:
-                levels = stylizer.stylize_large(work.levels, work.look, progress=self._look_up)
-            except NotFiniteError:
-                levels = work.levels
-                finite.append(False)
-            else:
-                finite.append(True)
-            pictures.append(levels)
-        return np.stack(pictures), finite
+        return left
 
     def _observe(self, batch: list[Work], seconds: float) -> None:
         pixels = sum(work.pixels for work in batch)
@@ -314,10 +281,6 @@ class LocalEngine:
         self._metrics.batch_size.observe(len(batch))
         self._metrics.pixels.inc(pixels)
         self._metrics.inference_seconds.observe(seconds)
-
-    def _free_memory(self) -> None:
-        if self._stylizer is not None and self._stylizer.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _check_device(self) -> None:
         """Try the device: after a sticky error every call on it fails, and only a restart helps."""
@@ -328,33 +291,5 @@ class LocalEngine:
             _logger.critical("the device has failed; a restart is needed")
             self.state = EngineState.FAILED
             for work in self._queue.close():
-                _fail(work, EngineFailedError(10))
+                work.fail(EngineFailedError(10))
             self.on_failure()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, or disk in its place, did not suffice."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    if isinstance(error, OSError):  # of the temporary files of a picture in pieces
-        return error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
-    text = str(error).lower()
-    return any(
-        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )
-
-
-def _describe(device: torch.device) -> str:
-    if device.type != "cuda":
-        return device.type
-    return f"{device} ({torch.cuda.get_device_name(device)})"
-
-
-def _finish(work: Work, pastiche: Pastiche) -> None:
-    with suppress(InvalidStateError):  # its client left while it ran
-        work.future.set_result(pastiche)
-
-
-def _fail(work: Work, error: Exception) -> None:
-    with suppress(InvalidStateError):
-        work.future.set_exception(error)

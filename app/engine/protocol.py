@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.engine.workqueue import Pastiche
-from model.inference.stylizer import Look
+from model.inference.look import Look
 from model.pictures.levels import Levels
 
 

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
 
-from model.inference.stylizer import Look
+from model.inference.look import Look
 from model.pictures.levels import Levels
 
 T = TypeVar("T")
@@ -70,6 +71,16 @@ class Work:
         """Whether nobody waits for it any more."""
         return self.future.cancelled()
 
+    def finish(self, pastiche: Pastiche) -> None:
+        """Answer it, if anybody still waits."""
+        with suppress(InvalidStateError):  # its client left while it ran
+            self.future.set_result(pastiche)
+
+    def fail(self, error: Exception) -> None:
+        """Say why there is no picture, if anybody still waits."""
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
+
 
 class WorkQueue:
     """Waiting pictures, batched by size alone: styles, blends and strengths mix freely.
@@ -93,11 +104,14 @@ class WorkQueue:
         with self._changed:
             return len(self._waiting)
 
-    def put(self, work: Work) -> None:
-        """Add one picture."""
+    def put(self, work: Work) -> bool:
+        """Add one picture; False once the queue is closed, for nobody would take it out."""
         with self._changed:
+            if self._closed:
+                return False
             self._waiting.append(work)
             self._changed.notify()
+            return True
 
     def close(self) -> list[Work]:
         """Wake whoever waits in `next_batch`; what is left comes back."""

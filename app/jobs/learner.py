@@ -21,9 +21,10 @@ from app.jobs.order import Order
 from app.jobs.priority import Deference
 from app.settings import Settings
 from model.inference.device import choose_device
+from model.inference.look import Look
 from model.inference.previews import QUALITY, render_preview, sample_square
-from model.inference.stylizer import NETWORK_FILE, Look, Stylizer
-from model.network.weights import Weights, load_weights
+from model.inference.stylizer import Stylizer
+from model.network.weights import NETWORK_FILE, Weights, load_weights
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import write_atomically

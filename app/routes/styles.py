@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, Response
 
 from app.library import Entry
-from app.previews import render_preview
+from app.rendering import render_style_preview
 from app.services import InjectedServices
 from app.web.errors import problem_responses
 from app.web.fields import check_new_id
@@ -103,7 +103,7 @@ async def import_style(
     check_new_id(id)
     data = await read_body(request, MAX_STYLE_FILE_BYTES, "A style file")
     style = await services.library_pool.run(services.styles.check_file, id, data)
-    preview = await render_preview(services, style)
+    preview = await render_style_preview(services, style)
     entry, created = await services.library_pool.run(services.styles.store, style, preview)
     services.metrics.styles.set(len(services.styles))
     response.status_code = 201 if created else 200

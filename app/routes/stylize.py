@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.openapi.models import Example
 
-from app.rendering import Recipe, stylize_upload
+from app.rendering import PictureOptions, stylize_upload
 from app.services import InjectedServices
 from app.web.errors import problem_responses
 from app.web.fields import (
@@ -80,8 +80,8 @@ async def stylize(
     limit = services.settings.max_side
     side = limit if max_side is None else min(limit, max_side)
     weights = read_weights(style, mix)
-    recipe = Recipe(weights, strength, preserve_color, side, format, quality)
-    work = stylize_upload(services, image, recipe)
+    options = PictureOptions(weights, strength, preserve_color, side, format, quality)
+    work = stylize_upload(services, image, options)
     rendering = await give_up_in_time(request, work, services.settings.deadline_s)
     return Response(
         rendering.data,

@@ -1,5 +1,6 @@
-"""Where to compute and in what: devices and precisions."""
+"""Where to compute, in what, and how much at once: devices, precisions, memory budgets."""
 
+import errno
 from typing import Literal
 
 import torch
@@ -8,6 +9,29 @@ TrainingPrecision = Literal["float32", "bfloat16"]
 
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16")
 CUDA_BFLOAT16 = (8, 0)  # compute capability; older GPUs emulate it, slower than float32
+
+# Beyond so many pixels a picture is stylized in pieces. In memory the network takes about 250
+# bytes a pixel in float32.
+CPU_WHOLE_PIXELS = 8_000_000
+GPU_BYTES_PER_PIXEL = 1500  # of the whole network, with room for a second picture
+CPU_BATCH_PIXELS = 300_000  # larger batches gain nothing on a CPU and make the first wait
+GPU_BATCH_PIXELS = 8_000_000
+INDEXED_ELEMENTS = 2**31 - 1  # of a tensor: kernels of cuDNN and Triton index with 32 bits
+
+# What a GPU's libraries say in place of PyTorch's own words.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",  # CUDNN_STATUS_, CUBLAS_STATUS_
+    "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_, _HOST_
+    "cublas_status_not_initialized",  # its workspace did not fit
+    "unable to find an engine",  # of cuDNN, when none's workspace fits
+)
+
+
+class NoRoomError(MemoryError):
+    """Memory, or disk in its place, does not suffice for a picture; the text is one line."""
 
 
 class DeviceError(ValueError):
@@ -35,6 +59,65 @@ def choose_device(name: str = "auto") -> torch.device:
         if (device.index or 0) >= count:
             raise DeviceError(f"device {name!r} is not there: this machine has {count} GPUs")
     return device
+
+
+def describe_device(device: torch.device) -> str:
+    """A device in words, for logs and for clients."""
+    if device.type != "cuda":
+        return device.type
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def use_device(device: torch.device) -> None:
+    """Make a device the calling thread's own, and have the process compute float32 in full.
+
+    Streams, Triton's kernels and cuBLAS's workspaces go to the thread's current device, whatever
+    device their tensors are on. And PyTorch's default for convolutions is TF32 where there is
+    such a thing: 10 bits of mantissa in place of float32's 23.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def choose_whole_pixels(device: torch.device, channels: int, wanted: int | None = None) -> int:
+    """Most pixels that go through the network whole, a batch's together.
+
+    Parameters
+    ----------
+    channels
+        The network's width. At full resolution its widest tensor has twice as many channels.
+    wanted
+        What the user has chosen; none, what the memory holds.
+    """
+    if device.type != "cuda":
+        return wanted or CPU_WHOLE_PIXELS
+    memory: int = torch.cuda.get_device_properties(device).total_memory
+    indexed = int(0.95 * INDEXED_ELEMENTS) // (2 * channels)  # the rest is for aligned sides
+    return min(wanted or memory // GPU_BYTES_PER_PIXEL, indexed)
+
+
+def choose_batch_pixels(device: torch.device, whole_pixels: int, wanted: int | None = None) -> int:
+    """Most pixels of a batch: what is gained by, as far as it goes through whole."""
+    gained = GPU_BATCH_PIXELS if device.type == "cuda" else CPU_BATCH_PIXELS
+    return min(wanted or gained, whole_pixels)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, or disk in its place, did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):  # of the temporary files of a picture in pieces
+        return error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
+
+
+def free_memory(device: torch.device) -> None:
+    """Hand back what the allocator keeps, after tensors have gone."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def multiplies_in_bfloat16(device: torch.device) -> bool:

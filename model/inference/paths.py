@@ -3,7 +3,7 @@
 On a CPU the fast way is `StreamedNetwork` in bfloat16, where the processor multiplies in it: plain
 PyTorch kernels, any size, nothing to compile. It has been faster here than the same network
 compiled by torch.compile or run by OpenVINO (docs/performance.md). On a GPU it is the network as
-it is, in bfloat16 or float16 and channels last, then compiled, then replayed as CUDA graphs.
+it is, in bfloat16 or float16 and channels last, then compiled.
 """
 
 import logging
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from model.inference.streamed.network import Pass, Progress, StreamedNetwork
 from model.inference.streamed.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
-from model.network.network import StyleNetwork, anchor_original, default_codes
+from model.network.code import anchor_original, default_codes
+from model.network.network import StyleNetwork
 
 MAX_MEAN_LEVELS = 2.0  # of 255, mean absolute difference to float32
 MIN_PSNR_DB = 40.0

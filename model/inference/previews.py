@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.pictures.picture import encode_picture, load_picture
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically

@@ -1,7 +1,8 @@
 """The inference facade: pictures and style codes in, pastiches out."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,48 +10,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.inference.device import choose_device, choose_dtype
+from model.inference.device import (
+    NoRoomError,
+    choose_device,
+    choose_dtype,
+    choose_whole_pixels,
+    free_memory,
+    is_out_of_memory,
+    use_device,
+)
+from model.inference.look import Look
 from model.inference.paths import FastPath, StreamedRunner, checked_paths
 from model.inference.streamed.network import Progress
-from model.inference.tiling import TilingMode, stylize_tiled
-from model.network.network import logit_moments, shift_output
-from model.network.weights import Weights, load_weights
-from model.pictures.levels import Levels, keep_colors, to_image, to_tensor, to_unit
+from model.inference.tiling import NotFiniteError, TilingMode, stylize_tiled
+from model.network.code import weaken
+from model.network.weights import NETWORK_FILE, Weights, load_weights
+from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
 from model.pictures.picture import Picture
 
-NETWORK_FILE = "network.safetensors"
-
-# Beyond so many pixels a picture is stylized in pieces. In memory the network takes about 250
-# bytes a pixel in float32.
-CPU_WHOLE_PIXELS = 8_000_000
-GPU_BYTES_PER_PIXEL = 1500  # of the whole network, with room for a second picture
+_logger = logging.getLogger("pastiche.engine")
 
 
-@dataclass(frozen=True)
-class Look:
-    """How a picture is to be stylized.
-
-    Parameters
-    ----------
-    code
-        (P,), a style's code or a blend's.
-    strength
-        0 (the photo itself) to 1 (the full style).
-    preserve_color
-        Whether to keep the photo's colours and take the style's luminance alone.
-    """
-
-    code: Tensor
-    strength: float = 1.0
-    preserve_color: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"strength is {self.strength}, but must be from 0 to 1")
-
-
-def _quiet(_: float) -> None:
-    """Progress that nobody follows."""
+Outcome = Levels | NotFiniteError | NoRoomError
 
 
 class Stylizer:
@@ -65,16 +46,23 @@ class Stylizer:
         The network and its ``original`` row; moved to ``device``.
     device
         Where to compute.
+    whole_pixels
+        Most pixels of a picture stylized whole, larger ones in pieces; none, by the device.
 
     Raises
     ------
     ValueError
-        The network is one of those made for comparison; see
-        `model.inference.streamed.network.StreamedNetwork`.
+        The network is one made for comparison; see `model.inference.streamed.network`.
     """
 
-    def __init__(self, weights: Weights, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        device: torch.device | None = None,
+        whole_pixels: int | None = None,
+    ) -> None:
         self.device = device or torch.device("cpu")
+        use_device(self.device)
         self.weights = weights
         self.fingerprint = weights.fingerprint
         self.config = weights.network.config
@@ -83,20 +71,20 @@ class Stylizer:
         self.original = weights.original.to(self.device)
         self.exact = StreamedRunner(self.network, torch.float32)
         self.path = FastPath("float32", self.exact)
-        self.whole_pixels = _whole_pixels(self.device)
+        self.whole_pixels = choose_whole_pixels(self.device, self.config.channels, whole_pixels)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> "Stylizer":
+    def load(
+        cls, folder: Path, device: str = "auto", whole_pixels: int | None = None
+    ) -> "Stylizer":
         """A stylizer of the network in a weights folder.
 
         Raises
         ------
-        DamagedFileError, OSError
-            The file is damaged, or cannot be read.
-        DeviceError
-            No such device.
+        DamagedFileError, OSError, DeviceError
+            The file is damaged, or cannot be read; there is no such device.
         """
-        return cls(load_weights(folder / NETWORK_FILE), choose_device(device))
+        return cls(load_weights(folder / NETWORK_FILE), choose_device(device), whole_pixels)
 
     def fast_paths(self, precision: str = "auto", compiled: bool = True) -> Iterator[FastPath]:
         """Ever faster paths, checked against float32; to be made on any thread.
@@ -106,7 +94,7 @@ class Stylizer:
         precision
             auto, float32, bfloat16, or float16 on a GPU.
         compiled
-            Whether to compile, which takes a minute or so, where it helps.
+            Whether to compile, where it helps; it takes a minute or so.
 
         Raises
         ------
@@ -114,6 +102,7 @@ class Stylizer:
             No such precision.
         """
         dtype = choose_dtype(precision, self.device)
+        use_device(self.device)  # of the thread that prepares
         return checked_paths(self.network, self.original, self.exact, dtype, compiled)
 
     def use_fast_path(self, path: FastPath) -> None:
@@ -122,7 +111,7 @@ class Stylizer:
 
     @torch.inference_mode()
     def stylize_batch(
-        self, photos: Tensor, looks: list[Look], progress: Progress = _quiet
+        self, photos: Tensor, looks: list[Look], progress: Progress = lambda _: None
     ) -> Tensor:
         """Stylize pictures of one size, each in its own way.
 
@@ -133,8 +122,7 @@ class Stylizer:
         looks
             N of them.
         progress
-            Called with the share that is done, 0 to 1, between parts of the work; what it raises
-            ends the work.
+            Told the share that is done, 0 to 1, between parts of the work; what it raises ends it.
 
         Returns
         -------
@@ -156,17 +144,20 @@ class Stylizer:
 
     @torch.inference_mode()
     def reconstruct(self, photos: Tensor) -> Tensor:
-        """The network's own answer at strength 0, of which `stylize_batch` makes no use.
+        """The network's own answer to photos (N, 3, H, W) at strength 0.
 
-        Photos (N, 3, H, W) in, the same through the row ``original`` out: how near it comes tells
-        how clean weak strengths are.
+        How near it comes tells how clean weak strengths are; `stylize_batch` makes no use of it.
         """
-        nothing = [Look(self.original, 0.0)] * len(photos)
         photos = to_unit(photos.to(self.device))
-        return self.path.runner(photos, self._codes(photos, nothing), _quiet)
+        codes = self._codes(photos, [Look(self.original, 0.0)] * len(photos))
+        return self.path.runner(photos, codes, lambda _: None)
 
     def stylize_large(
-        self, levels: Levels, look: Look, mode: TilingMode = "exact", progress: Progress = _quiet
+        self,
+        levels: Levels,
+        look: Look,
+        mode: TilingMode = "exact",
+        progress: Progress = lambda _: None,
     ) -> Levels:
         """Stylize one picture of any size in pieces.
 
@@ -196,40 +187,114 @@ class Stylizer:
         return stylize_tiled(network, levels, code, look.preserve_color, mode, progress)
 
     def _codes(self, photos: Tensor, looks: list[Look]) -> Tensor:
-        """Complete codes (N, P): blended with ``original``, its share anchored in the photo."""
         codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
-        strength = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
-        share = 1 - strength  # of `original`
-        mixed = strength[:, None] * codes + share[:, None] * self.original
-        mean, spread = (moment.to(self.device) for moment in logit_moments(photos))
-        return shift_output(mixed, share, mean, spread, self.config)
+        strengths = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
+        return weaken(codes, strengths, self.original, photos, self.config)
+
+    def stylize_levels(
+        self,
+        pictures: Sequence[Levels],
+        looks: Sequence[Look],
+        progress: Progress = lambda _: None,
+        mode: TilingMode = "exact",
+    ) -> Iterator[list[Outcome]]:
+        """Stylize pictures of one size as the memory allows: together, one by one, in pieces.
+
+        Parameters
+        ----------
+        pictures
+            N of (H, W, 3).
+        looks
+            N of them.
+        progress, mode
+            As of `stylize_large`.
+
+        Yields
+        ------
+        list
+            What was done together, in the order of ``pictures``: (H, W, 3) each, or why there is
+            no picture. Errors that are not of one picture are raised.
+        """
+        height, width = pictures[0].shape[:2]
+        if height * width <= self.whole_pixels:
+            found = self._try_whole(pictures, looks, progress)
+            if found is not None:
+                yield found
+                return
+            free_memory(self.device)  # outside of `except`, where a traceback held the tensors
+            if len(pictures) > 1:
+                _logger.warning("out of memory with a batch of %d: one by one", len(pictures))
+                for picture, look in zip(pictures, looks, strict=True):
+                    yield from self.stylize_levels([picture], [look], progress, mode)
+                return
+            _logger.warning("out of memory with %d x %d px: in pieces", height, width)
+        for picture, look in zip(pictures, looks, strict=True):
+            outcome = self._try_in_pieces(picture, look, progress, mode)
+            if isinstance(outcome, NoRoomError):
+                _logger.error("out of memory with a picture of %d x %d", height, width)
+                free_memory(self.device)
+            yield [outcome]
+
+    def _try_whole(
+        self, pictures: Sequence[Levels], looks: Sequence[Look], progress: Progress
+    ) -> list[Outcome] | None:
+        """None where the memory does not suffice."""
+        try:
+            stacked = torch.from_numpy(np.stack(pictures))  # (N, H, W, 3)
+            if self.device.type == "cuda":  # from pinned memory, copying does not wait
+                stacked = stacked.pin_memory().to(self.device, non_blocking=True)
+            photos = stacked.permute(0, 3, 1, 2).contiguous()  # (N, 3, H, W)
+            pastiches = self.stylize_batch(photos, list(looks), progress)
+            finite = pastiches.isfinite().flatten(1).all(1).tolist()
+            levels = to_levels(pastiches)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        return [
+            picture if good else NotFiniteError("the result is not a number somewhere")
+            for picture, good in zip(levels, finite, strict=True)
+        ]
+
+    def _try_in_pieces(
+        self, picture: Levels, look: Look, progress: Progress, mode: TilingMode
+    ) -> Outcome:
+        try:
+            return self.stylize_large(picture, look, mode, progress)
+        except NotFiniteError as error:
+            return error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = picture.shape[:2]
+            what = error.strerror if isinstance(error, OSError) else "too little memory"
+            return NoRoomError(f"{what}, for {width} x {height} px in pieces")
 
     def stylize_image(
         self,
         image: Image.Image,
         look: Look,
         mode: TilingMode = "exact",
-        progress: Progress = _quiet,
+        progress: Progress = lambda _: None,
     ) -> Image.Image:
-        """One RGB image of any size; in pieces, if it is large."""
-        if image.width * image.height > self.whole_pixels:
-            return Image.fromarray(self.stylize_large(np.array(image), look, mode, progress))
-        photo = to_tensor(image)[None]  # (1, 3, H, W)
-        return to_image(self.stylize_batch(photo, [look], progress)[0])
+        """One RGB image of any size; in pieces, if it is too large for the memory.
+
+        Raises
+        ------
+        NotFiniteError, NoRoomError
+            The result is no picture; neither memory nor disk suffices.
+        """
+        ((outcome,),) = self.stylize_levels([np.array(image)], [look], progress, mode)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return Image.fromarray(outcome)
 
     def stylize(
         self,
         picture: Picture,
         look: Look,
         mode: TilingMode = "exact",
-        progress: Progress = _quiet,
+        progress: Progress = lambda _: None,
     ) -> Picture:
         """One picture, alpha and format kept; see `stylize_image`."""
         return replace(picture, rgb=self.stylize_image(picture.rgb, look, mode, progress))
-
-
-def _whole_pixels(device: torch.device) -> int:
-    if device.type != "cuda":
-        return CPU_WHOLE_PIXELS
-    memory: int = torch.cuda.get_device_properties(device).total_memory
-    return memory // GPU_BYTES_PER_PIXEL

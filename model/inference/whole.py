@@ -1,9 +1,6 @@
-"""The whole network at once on a GPU: half precision, compiled, replayed as CUDA graphs."""
+"""The whole network at once on a GPU: half precision, compiled."""
 
 import copy
-import logging
-from collections import Counter
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +9,6 @@ from torch import Tensor
 from model.inference.streamed.network import Progress
 from model.inference.streamed.rows import SMOOTH_DETAIL, least_detail, low_contrast
 from model.network.network import StyleNetwork, aligned_side
-
-GRAPH_PIXELS = 2_100_000  # of a batch: beyond it, launching kernels is no longer what takes time
-GRAPH_AFTER = 3  # batches of one shape before it is worth a graph
-MAX_GRAPHS = 8  # each keeps its feature maps
-
-_logger = logging.getLogger("pastiche.fastpath")
 
 
 class WholeRunner:
@@ -58,16 +49,8 @@ class WholeRunner:
         return self.network.stylize_aligned(aligned, codes)
 
 
-@dataclass(frozen=True, eq=False)
-class _Graph:
-    graph: "torch.cuda.CUDAGraph"
-    photos: Tensor
-    codes: Tensor
-    pastiches: Tensor
-
-
 class CompiledRunner(WholeRunner):
-    """The compiled network; shapes that come often are replayed as CUDA graphs.
+    """The compiled network.
 
     Compiled once with sides and batch size left open, which covers every size; only batches of
     one are a case of their own. Whatever else would have to be compiled later runs uncompiled: no
@@ -77,9 +60,6 @@ class CompiledRunner(WholeRunner):
     def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
         super().__init__(network, dtype)
         self._compiled = torch.compile(self.network.stylize_aligned, dynamic=True)
-        self._seen: Counter[tuple[int, ...]] = Counter()
-        self._graphs: dict[tuple[int, ...], _Graph] = {}
-        self._graphs_left = MAX_GRAPHS if next(network.parameters()).is_cuda else 0
         with torch.inference_mode():
             device = next(network.parameters()).device
             for pictures in (1, 2):
@@ -88,39 +68,6 @@ class CompiledRunner(WholeRunner):
                 self._compiled(sample.contiguous(memory_format=torch.channels_last), codes)
 
     def _forward(self, aligned: Tensor, codes: Tensor) -> Tensor:
-        graph = self._graph_for(aligned, codes)
-        if graph is None:
-            with torch.compiler.set_stance("eager_on_recompile"):
-                result: Tensor = self._compiled(aligned, codes)
-            return result
-        graph.photos.copy_(aligned)
-        graph.codes.copy_(codes)
-        graph.graph.replay()
-        return graph.pastiches.clone()
-
-    def _graph_for(self, aligned: Tensor, codes: Tensor) -> _Graph | None:
-        shape = tuple(aligned.shape)
-        if shape in self._graphs or not self._graphs_left:
-            return self._graphs.get(shape)
-        self._seen[shape] += 1
-        if shape[0] * shape[2] * shape[3] > GRAPH_PIXELS or self._seen[shape] <= GRAPH_AFTER:
-            return None
-        self._graphs_left -= 1
-        try:
-            self._graphs[shape] = self._capture(aligned, codes)
-        except RuntimeError as error:
-            self._graphs_left = 0
-            _logger.warning("no CUDA graphs: %s", str(error).partition("\n")[0][:200])
-        return self._graphs.get(shape)
-
-    def _capture(self, aligned: Tensor, codes: Tensor) -> _Graph:
-        photos, rows = aligned.clone(), codes.clone()
-        side = torch.cuda.Stream()  # a capture must not begin on the default stream
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self._compiled(photos, rows)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            pastiches = self._compiled(photos, rows)
-        return _Graph(graph, photos, rows, pastiches)
+        with torch.compiler.set_stance("eager_on_recompile"):
+            result: Tensor = self._compiled(aligned, codes)
+        return result

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.network.network import NetworkConfig, StyleNetwork
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.storage.files import write_atomically
 from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
 
+NETWORK_FILE = "network.safetensors"  # in a weights folder
 NETWORK_FORMAT = "pastiche-network/1"
 FINGERPRINT_LENGTH = 16
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from model.network.network import NetworkConfig
+from model.network.config import NetworkConfig
 from model.network.normalization import NormKind
 from model.training.perception import LossNetwork, Pooling
 

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
-from model.inference.stylizer import Look, Stylizer
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
 from model.pictures.levels import to_image, to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from model.inference.stylizer import NETWORK_FILE
-from model.network.weights import Weights, load_weights, save_weights
+from model.network.weights import NETWORK_FILE, Weights, load_weights, save_weights
 from model.styles.library import StyleLibrary
 from model.styles.style import Style
 from model.styles.style_file import save_style

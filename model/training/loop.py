@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.inference.device import TrainingPrecision, autocast
+from model.inference.device import TrainingPrecision, autocast, use_device
 from model.training.checkpoint import (
     CHECKPOINT_FILE,
     CURVE_FILE,
@@ -115,6 +115,7 @@ class Loop:
     def __init__(
         self, task: Task, config: LoopConfig, directory: Path, recipe: dict[str, Any]
     ) -> None:
+        use_device(torch.device(config.device))
         self.task = task
         self.config = config
         self.directory = directory

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.network import NetworkConfig, StyleNetwork, anchor_original, default_codes
+from model.network.code import anchor_original, default_codes
+from model.network.config import NetworkConfig
+from model.network.network import StyleNetwork
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.network.network import StyleNetwork, anchor_original
+from model.network.code import anchor_original
+from model.network.network import StyleNetwork
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.losses import log_error, square_error
 from model.training.many_styles import StyleRecipe, StyleTable

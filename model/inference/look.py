@@ -1,0 +1,28 @@
+"""What a picture is to look like."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a picture is to be stylized.
+
+    Parameters
+    ----------
+    code
+        (P,), a style's code or a blend's.
+    strength
+        0 (the photo itself) to 1 (the full style).
+    preserve_color
+        Whether to keep the photo's colours and take the style's luminance alone.
+    """
+
+    code: Tensor
+    strength: float = 1.0
+    preserve_color: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength is {self.strength}, but must be from 0 to 1")
