@@ -343,6 +343,7 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     result = run(
         *("evaluate", *common, "-o", "report", "--weights-dir", "weights", "--size", 64),
         *("--limit", 2, "--samples", "photos", "--single", "weights"),
+        *("--appearance-photos", 1),
     )
     assert result.code == 0, result.err
     assert leftovers(tmp_path / "report") == [
@@ -354,6 +355,10 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     text = (tmp_path / "report" / "report.md").read_text()
     # Against itself: no difference, however small the network.
     assert "| **mean** | | | +0.0% | | | +0.0% |" in text
+    assert "on 1 photos of 384 px" in text
+    figures = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert set(figures["appearance"]) == {"style-0", "style-1"}
+    assert figures["appearance"]["style-0"]["grain"] > 0
 
 
 def save_painting(path: Path) -> Path:

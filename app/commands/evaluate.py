@@ -14,8 +14,10 @@ from app.commands.common import WeightsDir, error_console, weights_folder
 if TYPE_CHECKING:
     from model.inference.stylizer import Stylizer
     from model.styles.library import StyleLibrary
+    from model.training.appearance_judge import AppearanceJudge
     from model.training.evaluation import Report
 
+APPEARANCE_SIZE = 384  # px
 BLEND_PAIRS = (
     ("starry-night", "great-wave"),
     ("the-scream", "water-lilies"),
@@ -40,16 +42,20 @@ def evaluate(
     ] = None,
     size: Annotated[int, typer.Option(min=64, help="Side of the photos' squares, in px.")] = 192,
     limit: Annotated[int, typer.Option(min=1, help="Use so many photos at most.")] = 100,
+    appearance_photos: Annotated[
+        int,
+        typer.Option(min=0, help=f"Of them, squares of {APPEARANCE_SIZE} px to look at closely."),
+    ] = 10,
     weights: WeightsDir = None,
 ) -> None:
-    """Measure a network: losses per style, blends, strength 0, distance between styles."""
+    """Measure a network: losses per style, what one sees, blends, strength 0, distances."""
     from model.pictures.picture import encode_picture
     from model.training.crops import find_photos
     from model.training.evaluation import evaluate as measure
-    from model.training.evaluation import render_sheet, render_strip
     from model.training.many_styles import load_style_pictures
     from model.training.objective import Objective
     from model.training.perception import load_vgg19
+    from model.training.sheets import render_sheet, render_strip
 
     stylizer, library = open_network(weights_folder(weights))
     singles = {}
@@ -58,15 +64,17 @@ def evaluate(
         for style in own:
             singles[style.id] = (other, own)
     console = error_console()
+    paths = find_photos(photos)[:limit]
     report = measure(
         stylizer,
         library,
-        find_photos(photos)[:limit],
+        paths,
         {entry["id"]: entry["path"] for entry in load_style_pictures(styles)},
         load_vgg19(vgg, Objective().layers),
         size=size,
         singles=singles,
         blend_pairs=[p for p in BLEND_PAIRS if p[0] in library and p[1] in library],
+        appearance=appearance_judge(paths, appearance_photos, vgg),
         on_step=lambda text: console.print(text, markup=False),
     )
     output.mkdir(parents=True, exist_ok=True)
@@ -80,6 +88,20 @@ def evaluate(
         first = next(iter(library))
         strip = render_strip(stylizer, first.code, paths[0], (0, 0.25, 0.5, 0.75, 1), side=256)
         (output / "strength.webp").write_bytes(encode_picture(strip, "webp", 80))
+
+
+def appearance_judge(photos: list[Path], count: int, vgg: Path) -> "AppearanceJudge | None":
+    """A judge of what one sees on so many of the photos, evenly chosen; of none, no judge."""
+    from model.training.appearance import STRUCTURE_LAYER
+    from model.training.appearance_judge import AppearanceJudge
+    from model.training.crops import load_validation_batch
+    from model.training.perception import load_vgg19
+
+    if not count:
+        return None
+    few = photos[:: max(1, len(photos) // count)][:count]
+    network = load_vgg19(vgg, {STRUCTURE_LAYER}, pooling="max")
+    return AppearanceJudge(load_validation_batch(few, APPEARANCE_SIZE), network)
 
 
 def open_network(folder: Path) -> tuple["Stylizer", "StyleLibrary"]:
@@ -116,6 +138,7 @@ def to_markdown(report: "Report") -> str:
         for name in ("content", "style", "photo_style", "gram", "photo_gram")
     ]
     lines += ["| **mean** | " + " | ".join(f"{value:.3f}" for value in means) + " |", ""]
+    lines += appearance_table(report)
     if report.singles:
         lines += [
             "| style | content, alone | together | | style, alone | together | "
@@ -148,3 +171,31 @@ def to_markdown(report: "Report") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def appearance_table(report: "Report") -> list[str]:
+    """What one sees, by style; nothing where it was not measured."""
+    if not report.appearance:
+        return []
+    lines = [
+        f"What one sees, on {report.appearance_photos} photos of {APPEARANCE_SIZE} px: how much "
+        "louder grain on a plain square becomes; power at 4 to 6 px against the painting's own; "
+        "what is invented on smooth gradients and on night skies, in levels of 255; how much of "
+        "the photo's structure is lost (CFSD; 0 is none).",
+        "",
+        "| style | grain gain | weave | gradients | night skies | structure |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    rows = sorted(report.appearance.items())
+    columns = [(a.grain, a.weave, a.gradient, a.night, a.structure) for _, a in rows]
+    averages = tuple(mean(column) for column in zip(*columns, strict=True))
+    highest = tuple(max(column) for column in zip(*columns, strict=True))
+    names = [id_ for id_, _ in rows] + ["**mean**", "**highest**"]
+    for name, (grain, weave, gradient, night, structure) in zip(
+        names, [*columns, averages, highest], strict=True
+    ):
+        lines.append(
+            f"| {name} | {grain:.2f} | {weave:.2f} | {gradient:.1f} | {night:.1f} "
+            f"| {structure:.3f} |"
+        )
+    return [*lines, ""]

@@ -7,16 +7,17 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
-from model.pictures.levels import to_image, to_tensor
+from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
 from model.styles.library import StyleLibrary
+from model.training.appearance import Appearance
+from model.training.appearance_judge import AppearanceJudge
 from model.training.crops import load_validation_batch
 from model.training.losses import Moments, content_loss, gram_loss, style_loss
 from model.training.objective import Objective, Observation
@@ -67,6 +68,9 @@ class Report:
     original_psnr: float = 0.0
     distances: list[tuple[float, str, str]] = field(default_factory=list)
     """Mean absolute difference in levels of 255 between two styles' pictures, nearest first."""
+    appearance: dict[str, Appearance] = field(default_factory=dict)
+    """What one sees, by style."""
+    appearance_photos: int = 0
 
 
 class Judge:
@@ -158,6 +162,7 @@ def evaluate(
     size: int = 192,
     singles: Mapping[str, tuple[Stylizer, StyleLibrary]] | None = None,
     blend_pairs: Sequence[tuple[str, str]] = (),
+    appearance: AppearanceJudge | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Measure a network on held-out photos.
@@ -170,6 +175,8 @@ def evaluate(
         By style, a network of that style alone, to compare.
     blend_pairs
         Pairs of ids.
+    appearance
+        Measures what one sees; none, and the report does without.
     on_step
         Told what is being measured.
     """
@@ -194,6 +201,11 @@ def evaluate(
             rows.append([style for style, _ in losses])
         to_first, to_second = map(list, zip(*rows, strict=True))
         report.blends.append(BlendFigures(first, second, to_first, to_second))
+    if appearance is not None:
+        report.appearance_photos = len(appearance.photos)
+        for id_, path in known.items():
+            on_step(f"appearance of {id_}")
+            report.appearance[id_] = appearance.figures(stylizer, library[id_].code, path)
     on_step("original")
     report.original_psnr = measure_original(stylizer, photo_paths)
     on_step("distances")
@@ -223,43 +235,3 @@ def measure_distances(
         ((pictures[a] - pictures[b]).abs().mean().item() * 255, a, b)
         for a, b in itertools.combinations(pictures, 2)
     )
-
-
-def render_sheet(
-    stylizer: Stylizer, library: StyleLibrary, photos: Sequence[Path], side: int, shown: int
-) -> Image.Image:
-    """A contact sheet: a row per style, a column per photo, the untouched photos on top.
-
-    Parameters
-    ----------
-    side
-        Longer side in px at which the photos are stylized.
-    shown
-        Height in px of a picture on the sheet.
-    """
-    pictures = [load_picture(path).resized(side).rgb for path in photos]
-    widths = [round(p.width * shown / p.height) for p in pictures]
-    styles = sorted(library, key=lambda style: style.id)
-    label = 14
-    sheet = Image.new("RGB", (sum(widths), (len(styles) + 1) * (shown + label)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, style in enumerate([None, *styles]):
-        top = row * (shown + label)
-        draw.text((3, top + 1), style.id if style else "photo", fill="black")
-        left = 0
-        for picture, width in zip(pictures, widths, strict=True):
-            result = stylizer.stylize_image(picture, Look(style.code)) if style else picture
-            small = result.resize((width, shown), Image.Resampling.LANCZOS)
-            sheet.paste(small, (left, top + label))
-            left += width
-    return sheet
-
-
-def render_strip(
-    stylizer: Stylizer, code: Tensor, photo: Path, strengths: Sequence[float], side: int
-) -> Image.Image:
-    """One photo at several strengths, side by side."""
-    picture = load_picture(photo).resized(side).rgb
-    batch = to_tensor(picture)[None].expand(len(strengths), -1, -1, -1)
-    results = stylizer.stylize_batch(batch, [Look(code, s) for s in strengths])
-    return to_image(torch.cat(list(results), dim=2))
