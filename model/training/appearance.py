@@ -4,7 +4,7 @@ A Gram matrix rewards a texture wherever it lies and whatever its grain. These m
 viewer would complain of. All take any network as a function from photos to pictures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ Stylize = Callable[[Tensor], Tensor]
 """Photos (N, 3, H, W) in [0, 1] to pictures of the same shape and range."""
 
 GRAIN_LEVELS = 2.0  # of 255, standard deviation: a good camera's at low ISO
-GRAIN_GREYS = (64, 128, 192)  # levels; dark, middle, light
+GREYS = (128, 64, 192)  # levels: middle, dark, light
 WEAVE_PERIODS = (4.0, 6.0)  # px
 NIGHTS = 3
 TREND_DEGREE = 6
@@ -51,7 +51,7 @@ class Appearance:
     """`structure_distance` to the photos, their mean; 0 keeps every likeness."""
 
 
-def plain_squares(photos: Tensor, grey: float, grain: float = 0.0, seed: int = 0) -> Tensor:
+def plain_squares(photos: Tensor, grain: float = 0.0) -> Tensor:
     """Photos with a plain grey square, of half their sides, in the middle.
 
     Normalization sees whole pictures: a square in a photo is treated as a wall or a sky in it is.
@@ -61,21 +61,19 @@ def plain_squares(photos: Tensor, grey: float, grain: float = 0.0, seed: int = 0
     Parameters
     ----------
     photos
-        (N, 3, H, W) in [0, 1].
-    grey
-        Level of 255.
+        (N, 3, H, W) in [0, 1]. They have `GREYS` in turns.
     grain
-        Standard deviation, in levels of 255, of white Gaussian noise on the square, its own in
-        each channel, the same for all photos.
-    seed
-        Of the noise.
+        Standard deviation, in levels of 255, of white Gaussian noise on the squares: other noise
+        in every channel and photo, the same at every call.
     """
     height, width = photos.shape[2:]
-    noise = torch.randn(3, height // 2, width // 2, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(len(photos), 3, height // 2, width // 2, generator=generator)
+    grey = torch.tensor(GREYS)[torch.arange(len(photos)) % len(GREYS), None, None, None]
     pictures = photos.clone()
     top, left = height // 4, width // 4
-    square = ((grey + grain * noise) / 255).clamp(0, 1)
-    pictures[:, :, top : top + height // 2, left : left + width // 2] = square
+    squares = ((grey + grain * noise) / 255).clamp(0, 1)
+    pictures[:, :, top : top + height // 2, left : left + width // 2] = squares
     return pictures
 
 
@@ -97,12 +95,7 @@ def spread(pictures: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def grain_gain(
-    stylize: Stylize,
-    photos: Tensor,
-    greys: Sequence[int] = GRAIN_GREYS,
-    seeds: Sequence[int] = (0,),
-) -> float:
+def grain_gain(stylize: Stylize, photos: Tensor) -> float:
     """How much louder white grain of 2 levels on a plain grey square leaves the network.
 
     The spread of the output is taken about its own mean colour, not against the output of the
@@ -114,25 +107,18 @@ def grain_gain(
         The network.
     photos
         (N, 3, H, W): the squares lie in their middle, see `plain_squares`; 384 px and more, lest
-        the photos around reach into what is measured.
-    greys
-        Levels of 255.
-    seeds
-        Of the grain; every grey is taken under each.
+        the photos around reach into what is measured. What they are matters, as their contrast
+        sets what normalization makes of grain: compare figures on the same photos alone.
 
     Returns
     -------
     float
-        Spread out over spread in; of each the root mean square over photos, greys and seeds.
+        Spread out over spread in; of each the root mean square over photos.
     """
-    came, left = [], []
-    for seed in seeds:
-        for grey in greys:
-            grainy = plain_squares(photos, grey, GRAIN_LEVELS, seed)
-            came.append(spread(square_centers(grainy)))
-            left.append(spread(square_centers(torch.cat([stylize(p) for p in grainy.split(1)]))))
-    ratio = torch.cat(left).square().mean() / torch.cat(came).square().mean()
-    return ratio.sqrt().item()
+    grainy = plain_squares(photos, GRAIN_LEVELS)
+    out = torch.cat([stylize(picture) for picture in grainy.split(1)])
+    came, left = (spread(square_centers(pictures)) for pictures in (grainy, out))
+    return (left.square().mean() / came.square().mean()).sqrt().item()
 
 
 def luminance(pictures: Tensor) -> Tensor:

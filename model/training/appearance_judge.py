@@ -24,7 +24,7 @@ from model.training.appearance import (
 )
 from model.training.perception import LossNetwork
 
-GROUNDS = 3  # photos around the plain squares and skies
+GROUNDS = 6  # photos around the plain squares and skies
 
 
 class AppearanceJudge:
@@ -57,10 +57,10 @@ class AppearanceJudge:
             structure_distance(self.measure(pastiche), features).item()
             for pastiche, features in zip(pastiches, self.features, strict=True)
         ]
-        around = self.photos[:GROUNDS]
+        around = self.photos[:: max(1, len(self.photos) // GROUNDS)][:GROUNDS]
         gradients = gradient_spread(stylize, around)
         return Appearance(
-            grain=grain_gain(stylize, around, greys=(128,)),
+            grain=grain_gain(stylize, around),
             gradient=gradients.mean().item(),
             night=gradients[:NIGHTS].mean().item(),
             weave=weave(torch.cat(pastiches), painting),
