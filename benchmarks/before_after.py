@@ -32,11 +32,11 @@ def main() -> None:
     parser.add_argument("--output", "-o", type=Path, required=True, help="WebP")
     arguments = parser.parse_args()
     networks = {}
-    for name in ("before", "after"):
-        folder = getattr(arguments, name)
-        stylizer = Stylizer.load(folder, "auto")
-        networks[name] = stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)
     try:
+        for name in ("before", "after"):
+            folder = getattr(arguments, name)
+            stylizer = Stylizer.load(folder, "auto")
+            networks[name] = stylizer, StyleLibrary(folder / "styles", stylizer.fingerprint)
         sheet = render_comparison(networks, arguments.styles, arguments.photos, arguments.side)
     except (OSError, ValueError) as error:
         parser.error(str(error))
