@@ -236,7 +236,7 @@ def to_markdown(peers: Mapping[str, Figures], ours: Mapping[str, Figures], photo
     """Losses beside the best peers', then what one sees of every network."""
     best = {id_: f"{name}/{id_}" for id_, name in BEST.items()}
     styles = [id_ for id_ in STYLES if f"ours/{id_}" in ours]
-    header = ["style", "best peer"]
+    header = ["style", "peer"]
     header += [f"{judge} {whose}" for judge in JUDGES for whose in ("peer", "ours", "style ratio")]
     rows = []
     for id_ in styles:
