@@ -108,7 +108,13 @@ class SharedLibrary:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
+        """How many styles could be used at the last look; does not touch the disk."""
         return len(self._library)
+
+    def refresh(self) -> None:
+        """Take in what other processes have added, replaced or deleted."""
+        with self._lock:
+            self._library.refresh()
 
     def list(self) -> list[Entry]:
         """All styles, custom ones first; those that need a retune before all others."""
@@ -137,7 +143,8 @@ class SharedLibrary:
             A style is unknown, or of another network; the weights make no blend.
         """
         with self._lock:
-            if any(id_ not in self._library for id_ in weights):
+            # Not only where one is missing: another process may have deleted or replaced one.
+            if any(not self._library.is_fresh(id_) for id_ in weights):
                 self._library.refresh()
             return self._library.mix(weights)
 
@@ -233,7 +240,7 @@ class SharedLibrary:
             return style, path.read_bytes()
 
     def _find(self, id_: str) -> Style:
-        if id_ not in self._library:
+        if not self._library.is_fresh(id_):
             self._library.refresh()
         try:
             return self._library.find(id_)

@@ -33,7 +33,7 @@ from model.storage.assets import asset_folder
 from model.styles.library import StyleLibrary
 
 API_VERSION = "1"
-JOBS_LOOK_S = 15.0
+LOOK_S = 15.0
 
 _logger = logging.getLogger("pastiche")
 
@@ -112,7 +112,7 @@ def _lifespan(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # In the background: liveness and "still loading" are answered from the first moment on.
         loading = asyncio.create_task(_load(services, on_failure))
-        counting = asyncio.create_task(_count_jobs(services))
+        counting = asyncio.create_task(_keep_counts(services))
         yield
         services.metrics.ready.set(0)
         counting.cancel()
@@ -135,28 +135,34 @@ async def _load(services: Services, on_failure: Callable[[], None]) -> None:
         _logger.critical("the network cannot be loaded", exc_info=True)
         on_failure()
     else:
-        services.metrics.styles.set(len(services.library))
+        library = services.library
+        services.metrics.styles.set_function(lambda: len(library))
         services.metrics.ready.set(1)
         _logger.info(
             "ready",
-            extra={"device": services.engine.device, "styles": len(services.library)},
+            extra={"device": services.engine.device, "styles": len(library)},
         )
 
 
-async def _count_jobs(services: Services) -> None:
-    """Keep the jobs' metrics; the database is asked now and then, not at every scrape."""
+async def _keep_counts(services: Services) -> None:
+    """Keep the metrics of jobs and styles; disk and database are asked now and then alone.
+
+    Jobs bring styles, from another process.
+    """
     states = get_args(JobState)
     while True:
         try:
+            if services.library is not None:
+                await services.library_pool.run(services.library.refresh)
             found = Counter(job.state for job in await services.jobs_pool.run(services.jobs.all))
         except JobsUnavailableError:
             pass  # it is in the log; the last figures stand
         except Exception:  # whatever it was, the metrics go on
-            _logger.warning("jobs cannot be counted", exc_info=True)
+            _logger.warning("jobs and styles cannot be counted", exc_info=True)
         else:
             for state in states:
                 services.metrics.jobs.labels(state).set(found[state])
-        await asyncio.sleep(JOBS_LOOK_S)
+        await asyncio.sleep(LOOK_S)
 
 
 def _load_stylizer(settings: Settings) -> Stylizer:

@@ -324,13 +324,13 @@ def test_the_metrics_of_jobs_survive_whatever_happens(
     async def count_twice() -> None:
         with monkeypatch.context() as patch:
             patch.setattr(services.jobs, "all", break_down)
-            counting = asyncio.create_task(main._count_jobs(services))
+            counting = asyncio.create_task(main._keep_counts(services))
             await asyncio.sleep(0.1)
         queued.set(-1)
         await asyncio.sleep(0.3)
         counting.cancel()
 
-    monkeypatch.setattr(main, "JOBS_LOOK_S", 0.01)
+    monkeypatch.setattr(main, "LOOK_S", 0.01)
     queued = services.metrics.jobs.labels("queued")
     asyncio.run(count_twice())
     assert queued._value.get() == 0

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,22 @@ def test_a_damaged_checkpoint_costs_the_progress_alone(settings: Settings) -> No
     for path in (jobs_folder(settings.data_dir) / job / "training").glob("*.safetensors"):
         path.write_bytes(b"damaged")
     learn(settings, job)
+
+
+def test_an_idle_worker_keeps_no_memory_of_a_job(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current, freed = learner(settings), []
+    current.close()
+    current.train(prepare(settings), ORDER)
+    assert current._session is not None
+    network = weakref.ref(current._session.stylizer.network)
+    training = weakref.ref(current._session.finetuning)
+    monkeypatch.setattr(
+        learning, "free_memory", lambda device: freed.append((device, network(), training()))
+    )
+    current.close()
+    assert freed == [(torch.device("cpu"), None, None)], "handed back once all is gone"
 
 
 def test_a_curve_cut_short_ends_no_job(settings: Settings) -> None:

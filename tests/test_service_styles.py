@@ -1,15 +1,19 @@
 """/v1/styles: the library over HTTP."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from learning_helpers import wait_for
 from service_helpers import assert_problem, open_picture, photo_bytes, running_client, upload
 
+from model.styles.library import StyleLibrary
 from model.styles.style_file import load_style, pack_style, read_style
 
 
@@ -144,3 +148,34 @@ def test_a_damaged_style_does_not_keep_the_service_from_starting(
     with running_client(weights, tmp_path / "data") as client:
         assert len(client.get("/v1/styles").json()["styles"]) == 3
     assert (folder / "quarantine" / "broken.safetensors").exists()
+
+
+def test_styles_of_another_process_count_and_go(
+    small_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker, or a service on the same folder, leaves them; nobody lists in between."""
+    monkeypatch.setattr("app.main.LOOK_S", 0.05)
+    amber, birch = (
+        load_style(small_weights_folder / "styles" / f"{id_}.safetensors")
+        for id_ in ("amber", "birch")
+    )
+    folder = tmp_path / "data" / "styles"
+    other = StyleLibrary(small_weights_folder / "styles", amber.network, folder)
+    with running_client(small_weights_folder, tmp_path / "data") as client:
+
+        def stylize() -> Any:
+            return client.post("/v1/stylize", files=upload(), data={"style": "learned"})
+
+        other.add(replace(amber, id="learned"))
+        wait_for(lambda: client.get("/readyz").json()["styles"] == 4)
+        assert "pastiche_styles 4.0" in client.get("/metrics").text
+        monkeypatch.setattr("app.main.LOOK_S", 1e9)
+        time.sleep(0.1)
+        first = stylize()
+        assert first.status_code == 200
+        other.add(replace(birch, id="learned"))
+        assert stylize().content != first.content, "replaced"
+        assert client.get("/v1/styles/learned").json()["title"] == "Birch"
+        other.remove("learned")
+        assert_problem(stylize(), 422, "unknown_style")
+        assert_problem(client.get("/v1/styles/learned/file"), 404, "unknown_style")

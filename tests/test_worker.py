@@ -261,3 +261,30 @@ def test_a_stop_saves_what_is_under_way(
     with running_client(learning_weights_folder, folder / "data") as client:
         assert client.get(f"/v1/jobs/{job}").json()["state"] == "running"
         assert client.post(f"/v1/jobs/{job}/cancel").json()["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("files", "visible", "device", "name"),
+    [
+        ((), None, "auto", "cpu"),
+        ((0, 1), None, "auto", "cuda-0"),
+        ((0, 1), None, "cuda:1", "cuda-1"),
+        ((0, 1), "1", "auto", "cuda-1"),
+        ((0, 1), "1,0", "cuda:1", "cuda-0"),
+        ((0, 1), "", "auto", "cpu"),
+        ((0, 1), "-1", "auto", "cpu"),
+        ((3,), None, "auto", "cuda-3"),  # a container with the fourth GPU alone
+        ((3,), "0", "cuda", "cuda-3"),
+        ((0, 1), "GPU-8f1c/../x", "cuda", "cuda-GPU-8f1c-x"),
+        ((0, 1), "1", "cpu", "cpu"),
+        ((0,), None, "cuda:5", "cuda-5"),
+    ],
+)
+def test_services_with_a_gpu_each_have_a_worker_each(
+    files: tuple[int, ...], visible: str | None, device: str, name: str, tmp_path: Path
+) -> None:
+    for number in files:
+        (tmp_path / f"nvidia{number}").touch()
+    (tmp_path / "nvidiactl").touch()
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert device_name(device, environment, tmp_path) == name

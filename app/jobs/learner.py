@@ -5,6 +5,7 @@ Each piece ends with a checkpoint, so whatever happens, no more than a piece is 
 """
 
 import errno
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from app.jobs.files import JobFiles
 from app.jobs.order import Order
 from app.jobs.priority import Deference
 from app.settings import Settings
-from model.inference.device import choose_device
+from model.inference.device import choose_device, free_memory
 from model.inference.look import Look
 from model.inference.previews import QUALITY, render_preview, sample_square
 from model.inference.stylizer import Stylizer
@@ -87,8 +88,13 @@ class Learner:
         return self._explain(self._publish, job, order)
 
     def close(self) -> None:
-        """Let go of the job, and of its memory."""
+        """Let go of the job, and of its memory, a GPU's among it."""
+        if self._session is None:
+            return
+        device = self._session.stylizer.device
         self._session = None
+        gc.collect()  # a training is full of circles, and the allocator keeps what they hold
+        free_memory(device)
 
     def _train(self, job: str, order: Order) -> bool:
         session = self._open(job, order)

@@ -7,11 +7,13 @@ system lets go of it, so another worker can tell that it is gone and take over w
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,8 +240,27 @@ def executor_lock(settings: Settings, name: str) -> FileLock:
     return FileLock(jobs_folder(settings.data_dir) / "locks" / f"{Path(name).name}.lock")
 
 
-def device_name(device: str) -> str:
-    """A device's one name, without loading PyTorch to ask."""
+def device_name(
+    device: str, environment: Mapping[str, str] = os.environ, files: Path = Path("/dev")
+) -> str:
+    """A device's one name on its machine, without loading PyTorch to ask.
+
+    ``cuda:0`` is the first of the GPUs that a process can see. Two services that each see one of
+    their own must not take each other's worker for theirs.
+    """
+    there = sorted(
+        (path.name.removeprefix("nvidia") for path in files.glob("nvidia[0-9]*")), key=int
+    )
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = there if chosen is None else [part.strip() for part in chosen.split(",")]
     if device == "auto":
-        device = "cuda" if Path("/dev/nvidia0").exists() else "cpu"
-    return "cuda-0" if device == "cuda" else device.replace(":", "-")
+        some = bool(there) and visible[:1] not in ([], [""], ["-1"])
+        device = "cuda" if some else "cpu"
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return device.replace(":", "-")
+    position = int(index or 0)
+    seen = visible[position] if position < len(visible) else str(position)
+    if chosen is not None and seen.isdecimal() and int(seen) < len(there):
+        seen = there[int(seen)]
+    return "cuda-" + re.sub(r"[^A-Za-z0-9]+", "-", seen)

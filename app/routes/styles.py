@@ -105,7 +105,6 @@ async def import_style(
     style = await services.library_pool.run(services.styles.check_file, id, data)
     preview = await render_style_preview(services, style)
     entry, created = await services.library_pool.run(services.styles.store, style, preview)
-    services.metrics.styles.set(len(services.styles))
     response.status_code = 201 if created else 200
     return describe(entry)
 
@@ -120,7 +119,6 @@ async def import_style(
 async def remove_style(id: StyleIdInPath, services: InjectedServices) -> None:
     """Delete a custom style; built-in ones stay."""
     await services.library_pool.run(services.styles.remove, id)
-    services.metrics.styles.set(len(services.styles))
 
 
 def describe(entry: Entry) -> StyleInfo:

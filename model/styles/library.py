@@ -23,7 +23,7 @@ from model.styles.style import (
 )
 from model.styles.style_file import load_style, save_style
 
-_Stamp = tuple[int, int]  # modification time in ns, size in bytes
+_Stamp = tuple[int, int, int]  # modification time in ns, size in bytes, the file's own number
 
 
 def quarantine(path: Path) -> None:
@@ -32,6 +32,11 @@ def quarantine(path: Path) -> None:
     with contextlib.suppress(OSError):  # a folder that cannot be written to keeps it, unused
         folder.mkdir(exist_ok=True)
         path.replace(folder / path.name)
+
+
+def _stamp(path: Path) -> _Stamp:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 class StyleLibrary:
@@ -122,6 +127,18 @@ class StyleLibrary:
         shares = normalize_weights(list(weights.values()))
         return blend_codes(torch.stack([self[id_].code for id_ in weights]), shares)
 
+    def is_fresh(self, id_: str) -> bool:
+        """Whether a style that can be used is as it was loaded; one look at one file."""
+        if id_ not in self._styles:
+            return False
+        folder = self.built_in if self._styles[id_].kind == "built-in" else self.custom
+        path = folder / f"{id_}.safetensors" if folder is not None else None
+        known = self._loaded.get(path) if path is not None else None
+        try:
+            return path is not None and known is not None and known[0] == _stamp(path)
+        except OSError:
+            return False
+
     def refresh(self) -> None:
         """Take in what has been added, changed or removed on disk since the last look."""
         folders: list[tuple[Path, Kind]] = [(self.built_in, "built-in")]
@@ -131,8 +148,7 @@ class StyleLibrary:
         for folder, kind in folders:
             for path in sorted(folder.glob("*.safetensors")):
                 try:
-                    stat = path.stat()
-                    stamp = (stat.st_mtime_ns, stat.st_size)
+                    stamp = _stamp(path)
                     known = self._loaded.get(path)
                     same = known is not None and known[0] == stamp
                     loaded[path] = known if known and same else (stamp, self._load(path, kind))
