@@ -17,8 +17,6 @@ from model.pictures.style_picture import resize_short_side
 from model.styles.library import StyleLibrary
 from model.training.checkpoint import CheckpointError, MovingAverage
 from model.training.crops import (
-    PhotoCrops,
-    cycle,
     find_photos,
     load_validation_batch,
 )
@@ -213,8 +211,8 @@ def test_a_step_with_infinite_gradients_is_left_out(pictures: Path, tmp_path: Pa
 def test_only_the_rows_of_a_batch_move(pictures: Path, tmp_path: Path) -> None:
     task = make_task(pictures)
     before = task.module.codes.detach().clone()
-    photos, _ = task.batch(0)
-    Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0])))
+    photos, _, grain = task.batch(0)
+    Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0]), grain))
     assert not torch.equal(task.module.codes[0], before[0])
     assert torch.equal(task.module.codes[1], before[1])
     assert not torch.equal(task.module.codes[2], before[2])  # `original` is in every batch
@@ -255,35 +253,32 @@ def test_moving_average_swaps_back() -> None:
     assert bool(module.weight.eq(7).all())
 
 
-def test_every_pass_sees_every_item_once() -> None:
-    items = list(range(7))
-    passes = [[cycle(items, 7 * p + i, seed=3) for i in range(7)] for p in range(3)]
-    assert all(sorted(p) == items for p in passes)
-    assert passes[0] != passes[1]
-    assert [cycle(items, i, seed=3) for i in range(7)] == passes[0]
-
-
 def test_batches_depend_on_the_step_alone(pictures: Path) -> None:
-    task, again = make_task(pictures), make_task(pictures)
+    recipe = replace(RECIPE, stable_batch=1)
+    task, again = make_task(pictures, recipe), make_task(pictures, recipe)
     for step in (5, 2, 5):
-        photos, rows = task.batch(step)
-        assert photos.shape == (3, 3, 32, 32)  # two styled, one for `original`
+        photos, rows, grain = task.batch(step)
+        assert photos.shape == (4, 3, 32, 32)  # two styled, one of them with grain, one original
         assert rows.shape == (2,)
-        same_photos, same_rows = again.batch(step)
-        assert torch.equal(photos, same_photos)
-        assert torch.equal(rows, same_rows)
+        assert grain.shape == (1,)
+        for value, same in zip((photos, rows, grain), again.batch(step), strict=True):
+            assert torch.equal(value, same)
+        assert (photos[2] - photos[0]).std() == pytest.approx(float(grain), rel=0.1)
 
 
-def test_crops_vary_in_scale_and_some_are_flat(pictures: Path) -> None:
-    paths = find_photos(pictures / "photos")
-    crops = PhotoCrops(paths, 32, flat_share=1.0)
-    flat = crops.batch(0, 8)
-    detailed = PhotoCrops(paths, 32, flat_share=0.0).batch(0, 8)
-
-    def roughness(batch: torch.Tensor) -> float:
-        return float(batch.diff(dim=3).abs().mean())
-
-    assert roughness(flat) < 0.7 * roughness(detailed)
+def test_training_for_stability_makes_less_of_grain(pictures: Path, tmp_path: Path) -> None:
+    changes = []
+    for weight in (0.0, 10.0):
+        recipe = replace(
+            RECIPE, original_batch=0, stable_batch=2, stable_weight=weight, style_weight=0.01
+        )
+        task = make_task(pictures, recipe, validation=0)
+        config = replace(CONFIG, steps=30, learning_rate=3e-3, validate_every=0)
+        loop = Loop(task, config, tmp_path / str(weight), {})
+        reports: list[float] = []
+        loop.run(lambda report: reports.append(report.losses["stable"]))  # noqa: B023
+        changes.append(reports[-1])
+    assert changes[1] < 0.5 * changes[0]
 
 
 def test_validation_squares_and_short_sides(pictures: Path) -> None:

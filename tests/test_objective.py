@@ -1,11 +1,13 @@
 """The objective: what it compares, and how it weighs it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from model.training.losses import Moments
 from model.training.many_styles import StyleRecipe
-from model.training.objective import Objective
+from model.training.objective import Objective, Observation
 from model.training.perception import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
@@ -46,3 +48,23 @@ def test_a_recipe_s_objective_is_its_own() -> None:
     assert recipe.objective == Objective(("relu1_1",), "relu1_2", style_weight=7.0)
     assert recipe.objective.layers == {"relu1_1", "relu1_2"}
     assert StyleRecipe().objective == Objective()
+
+
+def test_plain_matrices_see_a_wrong_mean_that_shifted_ones_hardly_do(
+    loss_network: VGG19Features,
+) -> None:
+    picture = torch.rand(1, 3, 32, 24)
+    style = SMALL.observe(picture, loss_network).moments
+    # As if every feature had 3 % more: the same texture in another colour.
+    moved = [
+        Moments(
+            m.mean * 1.03,
+            m.gram + (1.03**2 - 1) * m.mean[:, :, None] * m.mean[:, None, :],
+        )
+        for m in style
+    ]
+    seen = Observation(SMALL.content_target(picture, loss_network), moved)
+    plain = replace(SMALL, plain_weight=1.0)
+    _, shifted = SMALL.losses(seen, seen.content, style)
+    _, both = plain.losses(seen, seen.content, style)
+    assert float(both - shifted) > 4 * float(shifted)

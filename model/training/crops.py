@@ -6,15 +6,23 @@ sees exactly what an uninterrupted one sees, and the state to save is one number
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
+from model.pictures.style_picture import resize_short_side
+
+SEED_CELL = 8  # px: the size of the dabs that smooth noise becomes
+MAX_SEEDS = 4 / 255
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -51,23 +59,50 @@ def _shuffled(count: int, seed: int, turn: int) -> list[int]:
     return order
 
 
+@dataclass(frozen=True)
+class Crop:
+    """One draw: which square of which photo, and what becomes of it."""
+
+    photo: int
+    left: int  # px
+    top: int
+    side: int
+    flipped: bool
+    kind: Literal["photo", "faint", "smooth"]
+    seeds: float
+    """Spread of the smooth noise, in [0, 1]."""
+    seed: int
+    """Of everything else that is drawn."""
+
+
 class PhotoCrops:
     """Random square crops of photos, at scales from a part of the photo to all of it.
+
+    Every photo is decoded once, to uint8 where the network is, and crops are cut there. What is
+    drawn depends on (seed, position) alone, on every device.
 
     Parameters
     ----------
     paths
-        The photos. Each is decoded once and kept in memory (about 0.4 MB at 288 x 430 px).
+        The photos; about 0.4 MB of memory each at 288 x 430 px.
     size
         Side of a crop in px.
     min_share
         The smallest crop, as a share of the photo's shorter side. Small crops are enlarged: to the
         network they are parts of a large photo.
-    flat_share
-        Share of crops that are blurred to near flatness: skies and walls, where an
-        instance-normalized network tends to invent bright blobs.
+    smooth_share
+        Share of crops that are blurred to a few colours, at any contrast and brightness: skies,
+        walls and nights, where an instance-normalized network tends to invent blobs and drips. They
+        have grain of a level or so, as photos have: without any, gradients have no bound.
+    faint_share
+        Share of crops whose contrast is lowered.
+    seed_share
+        Share of crops with smooth noise of up to 4 levels, in cells of 8 px: what strokes can hold
+        on to in a smooth gradient. Smooth crops are among them always.
     seed
         Of all draws.
+    device
+        Where crops are cut.
     """
 
     def __init__(
@@ -75,43 +110,98 @@ class PhotoCrops:
         paths: Sequence[Path],
         size: int,
         min_share: float = 0.35,
-        flat_share: float = 0.03,
+        smooth_share: float = 0.03,
+        faint_share: float = 0.0,
+        seed_share: float = 0.0,
         seed: int = 0,
+        device: str | torch.device = "cpu",
     ) -> None:
         self.paths = list(paths)
         self.size = size
         self.min_share = min_share
-        self.flat_share = flat_share
+        self.smooth_share = smooth_share
+        self.faint_share = faint_share
+        self.seed_share = seed_share
         self.seed = seed
-        self._photos: dict[int, Image.Image] = {}
+        self.device = torch.device(device)
+        self._photos: dict[int, Tensor] = {}
 
-    def photo(self, index: int) -> Image.Image:
-        """The decoded photo, RGB."""
+    def photo(self, index: int) -> Tensor:
+        """The decoded photo (3, H, W), uint8; no larger than the smallest crop asks for."""
         if index not in self._photos:
-            self._photos[index] = load_picture(self.paths[index]).rgb
+            picture = load_picture(self.paths[index]).rgb
+            largest = round(self.size / self.min_share)
+            if min(picture.size) > largest:
+                picture = resize_short_side(picture, largest)
+            levels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+            self._photos[index] = levels.to(self.device)
         return self._photos[index]
+
+    def draw(self, position: int) -> Crop:
+        """What is cut at a position of the endless sequence."""
+        index = cycle(range(len(self.paths)), position, self.seed)
+        height, width = self.photo(index).shape[1:]
+        rng = draw(self.seed, "crop", position)
+        share = self.min_share ** rng.random()  # log-uniform in [min_share, 1]
+        side = max(1, round(share * min(height, width)))
+        left = rng.randint(0, width - side)
+        top = rng.randint(0, height - side)
+        chance = rng.random()
+        kind: Literal["photo", "faint", "smooth"] = "photo"
+        if chance < self.smooth_share:
+            kind = "smooth"
+        elif chance < self.smooth_share + self.faint_share:
+            kind = "faint"
+        seeded = rng.random() < self.seed_share or (kind == "smooth" and self.seed_share > 0)
+        seeds = MAX_SEEDS * rng.random() if seeded else 0.0
+        return Crop(index, left, top, side, rng.random() < 0.5, kind, seeds, rng.getrandbits(62))
 
     def crop(self, position: int) -> Tensor:
         """The crop at a position of the endless sequence: (3, size, size) in [0, 1]."""
-        photo = self.photo(cycle(range(len(self.paths)), position, self.seed))
-        rng = draw(self.seed, "crop", position)
-        share = self.min_share ** rng.random()  # log-uniform in [min_share, 1]
-        side = share * min(photo.size)
-        left = rng.random() * (photo.width - side)
-        top = rng.random() * (photo.height - side)
-        box = (left, top, left + side, top + side)
-        if rng.random() < self.flat_share:
-            few = rng.choice((2, 3, 4, 6))
-            photo, box = photo.resize((few, few), Image.Resampling.BOX, box=box), (0, 0, few, few)
-        picture = photo.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
-        if rng.random() < 0.5:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return to_tensor(picture)
+        drawn = self.draw(position)
+        rng = random.Random(drawn.seed)
+        window = self.photo(drawn.photo)[
+            :, drawn.top : drawn.top + drawn.side, drawn.left : drawn.left + drawn.side
+        ]
+        picture = window[None].float() / 255  # (1, 3, side, side)
+        if drawn.kind == "smooth":
+            few = min(rng.choice((2, 3, 4, 6)), drawn.side)
+            picture = F.adaptive_avg_pool2d(picture, few)
+        if drawn.kind != "photo":
+            mean = picture.mean(dim=(2, 3), keepdim=True)
+            contrast = 0.05 ** rng.random() if drawn.kind == "smooth" else rng.uniform(0.1, 0.6)
+            brightness = 0.1 ** rng.random()
+            picture = (mean + contrast * (picture - mean)) * brightness
+        picture = F.interpolate(
+            picture, [self.size, self.size], mode="bicubic", antialias=True, align_corners=False
+        )
+        if drawn.flipped:
+            picture = picture.flip(3)
+        generator = torch.Generator().manual_seed(drawn.seed)
+        if drawn.seeds:
+            noise = smooth_noise(self.size, generator, self.device)
+            picture = picture + drawn.seeds * noise
+        if drawn.kind == "smooth":
+            grain = torch.randn(picture.shape, generator=generator).to(self.device)
+            picture = picture + rng.uniform(0.5, 1.5) / 255 * grain
+        return picture[0].clamp(0, 1)
 
     def batch(self, step: int, batch_size: int) -> Tensor:
         """The crops of one step: (N, 3, size, size)."""
         start = step * batch_size
         return torch.stack([self.crop(start + i) for i in range(batch_size)])
+
+
+def smooth_noise(
+    size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Noise of unit spread that changes over cells of 8 px: (1, 3, size, size) on the device."""
+    cells = -(-size // SEED_CELL) + 2
+    coarse = torch.randn(1, 3, cells, cells, generator=generator).to(device)
+    side = cells * SEED_CELL
+    fine = F.interpolate(coarse, [side, side], mode="bicubic", align_corners=False)
+    noise = fine[:, :, SEED_CELL : SEED_CELL + size, SEED_CELL : SEED_CELL + size]
+    return noise / noise.std().clamp_min(1e-6)
 
 
 def load_validation_batch(paths: Sequence[Path], size: int) -> Tensor:

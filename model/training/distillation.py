@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.network.network import StyleNetwork
 from model.training.crops import PhotoCrops, cycle, load_validation_batch
 from model.training.encoder import EncoderConfig, EncoderInTraining
 from model.training.losses import feature_moments
+from model.training.optimizers import ParameterGroup
 from model.training.perception import VGG19Features
 
 
@@ -106,9 +107,9 @@ class DistillTask:
             sample = self.teacher(self.photos.batch(0, recipe.batch_size).to(device))
         self.scales = {name: t.square().mean().sqrt().item() for name, t in sample.items()}
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """The encoder."""
-        return [(list(self.module.parameters()), 1.0)]
+        return [ParameterGroup(list(self.module.parameters()))]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Crops (N, 3, H, W) and, for the pastiches of the first half, codes (N // 2, P)."""

@@ -29,6 +29,7 @@ from model.training.checkpoint import (
     truncate_curve,
     write_checkpoint,
 )
+from model.training.optimizers import Optimizers
 from model.training.task import Task
 
 _logger = logging.getLogger("pastiche.training")
@@ -124,11 +125,7 @@ class Loop:
         self.seconds = 0.0
         self.parameters = dict(task.module.named_parameters())
         self.average = MovingAverage(task.module, config.ema_decay)
-        groups = task.parameter_groups()
-        self.optimizer = torch.optim.Adam(
-            [{"params": parameters, "share": share} for parameters, share in groups],
-            lr=config.learning_rate,
-        )
+        self.optimizer = Optimizers(task.parameter_groups(), config.learning_rate)
         self.compute_losses: Callable[..., dict[str, Tensor]] = (
             self._compiled_losses() if config.compile else task.losses
         )
@@ -185,20 +182,16 @@ class Loop:
 
     def advance(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
         """One optimizer step; the losses before it."""
-        rate = self.config.rate(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
         moved = [tensor.to(self.config.device, non_blocking=True) for tensor in batch]
         with autocast(self.config.device, self.config.precision):
             losses = self.compute_losses(*moved)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         losses["total"].backward()
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip_norm)
         # A picture without any contrast multiplies gradients by 1 / sqrt(eps) at every layer, up
         # to infinity. Its step is left out: one such update would make every weight a NaN.
         if bool(norm.isfinite()):
-            self.optimizer.step()
+            self.optimizer.step(self.config.rate(self.step))
             self.average.update(self.task.module, self.step)
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()}
@@ -219,10 +212,11 @@ class Loop:
         tensors = {}
         for name, value in self.task.module.state_dict().items():
             tensors[f"module.{name}"] = value
-        for name, parameter in self.parameters.items():
+        for name in self.parameters:
             tensors[f"average.{name}"] = self.average.values[name]
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
+        names = {parameter: name for name, parameter in self.parameters.items()}
+        for parameter, key, value in self.optimizer.state():
+            tensors[f"{key}.{names[parameter]}"] = value
         metadata = {
             "step": self.step,
             "seconds": self.seconds,
@@ -258,19 +252,17 @@ class Loop:
         return True
 
     def _take_up(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        device = self.config.device
         self.task.module.load_state_dict(
             {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
         )
         for name, parameter in self.parameters.items():
             self.average.values[name].copy_(tensors[f"average.{name}"])
-            state = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = tensors.get(f"adam.{key}.{name}")
-                if value is not None:
-                    state[key] = value if key == "step" else value.to(device)
-            if state:
-                self.optimizer.state[parameter] = state
+            found = {
+                key.removesuffix(f".{name}"): value
+                for key, value in tensors.items()
+                if key.startswith(("adam.", "muon.")) and key.endswith(f".{name}")
+            }
+            self.optimizer.load(parameter, found)
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
 

@@ -19,12 +19,16 @@ from model.pictures.style_picture import resize_short_side
 from model.training.crops import (
     PhotoCrops,
     cycle,
+    draw,
     find_photos,
     load_validation_batch,
 )
 from model.training.losses import Moments, log_error, square_error
 from model.training.objective import Objective
+from model.training.optimizers import ParameterGroup
 from model.training.perception import LossNetwork
+
+MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,23 @@ class StyleRecipe:
         so that one costs about a third of a styled crop.
     style_size
         Shorter side, in px, at which the style pictures are measured: it sets the stroke size.
-    style_layers, content_layer, pyramid_levels, content_weight, style_weight
+    style_layers, content_layer, pyramid_levels, content_weight, style_weight, plain_weight
         See `Objective`.
     style_weights
         Factors on ``style_weight`` for single styles, by id.
     original_weight
         Of ``original``'s loss, the logarithm of its mean squared error: a plain error would weigh
         less and less as it falls.
+    stable_batch, stable_weight
+        So many styled crops a step are stylized with grain on them, too; the weight of the squared
+        difference of the two pictures, relative to the grain's own. Without it the network makes a
+        weave of the grain in plain areas: the cheapest way to a low style loss early in training.
     row_rate
         Learning rate of the rows, as a multiple of the convolutions'.
-    min_share, flat_share
+    muon_rate
+        Learning rate of the 3x3 convolutions under Muon, as a multiple of the others' under Adam;
+        0: they too are trained by Adam.
+    min_share, smooth_share, faint_share, seed_share
         See `PhotoCrops`.
     seed
         Of the weights and of every draw.
@@ -68,11 +79,17 @@ class StyleRecipe:
     pyramid_levels: int = Objective.pyramid_levels
     content_weight: float = Objective.content_weight
     style_weight: float = Objective.style_weight
+    plain_weight: float = Objective.plain_weight
     style_weights: dict[str, float] = field(default_factory=dict)
     original_weight: float = 2.0
+    stable_batch: int = 0
+    stable_weight: float = 0.05
     row_rate: float = 6.0
+    muon_rate: float = 0.0
     min_share: float = 0.35
-    flat_share: float = 0.03
+    smooth_share: float = 0.03
+    faint_share: float = 0.0
+    seed_share: float = 0.0
     seed: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -85,6 +102,7 @@ class StyleRecipe:
             self.pyramid_levels,
             self.content_weight,
             self.style_weight,
+            self.plain_weight,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,7 +156,14 @@ class StyleTask:
         self.module.to(device).to(memory_format=torch.channels_last)
         self.loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         self.crops = PhotoCrops(
-            photos, recipe.photo_size, recipe.min_share, recipe.flat_share, recipe.seed
+            photos,
+            recipe.photo_size,
+            recipe.min_share,
+            recipe.smooth_share,
+            recipe.faint_share,
+            recipe.seed_share,
+            recipe.seed,
+            device,
         )
         self.validation = (
             load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
@@ -157,38 +182,60 @@ class StyleTask:
         weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
         self.style_factors = torch.tensor(weights, device=device)  # (S,)
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Convolutions at the full rate, rows at ``row_rate`` times it."""
-        return [
-            (list(self.module.network.parameters()), 1.0),
-            ([self.module.codes], self.recipe.row_rate),
-        ]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Convolutions at the full rate, rows at ``row_rate`` times it, 3x3 ones under Muon."""
+        recipe = self.recipe
+        square = [p for p in self.module.network.parameters() if p.shape[2:] == (3, 3)]
+        large = [p for p in self.module.network.parameters() if p.shape[2:] != (3, 3)]
+        rows = ParameterGroup([self.module.codes], recipe.row_rate)
+        if not recipe.muon_rate:
+            return [ParameterGroup([*square, *large]), rows]
+        return [ParameterGroup(square, recipe.muon_rate, "muon"), ParameterGroup(large), rows]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Photos (N + M, 3, H, W) of a step and rows (N,): the last M photos are `original`'s."""
-        recipe = self.recipe
+        """What a step sees.
+
+        Returns
+        -------
+        photos
+            (N + K + M, 3, H, W): N to be styled, the first K of them once more with grain, and M
+            for `original`.
+        rows
+            (N,): each styled photo's.
+        grain
+            (K,): its spread, in [0, 1].
+        """
+        recipe, styled = self.recipe, self.recipe.batch_size
         styles = range(len(self.style_ids))
-        first = step * recipe.batch_size
-        rows = [cycle(styles, first + i, recipe.seed) for i in range(recipe.batch_size)]
-        photos = self.crops.batch(step, recipe.batch_size + recipe.original_batch)
-        return photos, torch.tensor(rows)
+        rows = [cycle(styles, step * styled + i, recipe.seed) for i in range(styled)]
+        photos = self.crops.batch(step, styled + recipe.original_batch)
+        clean = photos[: recipe.stable_batch]
+        generator = torch.Generator().manual_seed(draw(recipe.seed, "grain", step).getrandbits(62))
+        grain = MAX_GRAIN * torch.rand(len(clean), generator=generator).clamp_min(0.1)
+        noise = torch.randn(clean.shape, generator=generator) * grain[:, None, None, None]
+        grainy = clean + noise.to(clean.device)
+        return torch.cat([photos[:styled], grainy, photos[styled:]]), torch.tensor(rows), grain
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
-        """Means over a batch: photos (N + M, 3, H, W) and the rows (N,) of the styled ones."""
-        photos, rows = batch
-        recipe, count = self.recipe, len(rows)
+        """Means over a batch, as `batch` gives it."""
+        photos, rows, grain = batch
+        recipe, styled, stable = self.recipe, len(rows), len(rows) + len(grain)
         share = torch.zeros(len(photos), device=photos.device)
-        share[count:] = 1
-        every_row = F.pad(rows, (0, len(photos) - count), value=len(self.style_ids))
+        share[stable:] = 1
+        every_row = torch.cat([rows, rows[: len(grain)]])
+        every_row = F.pad(every_row, (0, len(photos) - stable), value=len(self.style_ids))
         codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
         pictures = self.module.network.stylize_aligned(photos, codes)
-        content, style = self.measure(photos[:count], pictures[:count], rows)
+        content, style = self.measure(photos[:styled], pictures[:styled], rows)
         total = self.objective.total(content, style, self.style_factors[rows]).mean()
         losses = {"total": total, "content": content.mean(), "style": style.mean()}
+        if recipe.stable_batch:
+            moved = square_error(pictures[styled:stable], pictures[: len(grain)])
+            losses["stable"] = (moved / grain.square()).mean()
+            losses["total"] = losses["total"] + recipe.stable_weight * losses["stable"]
         if recipe.original_batch:
-            original = log_error(pictures[count:], photos[count:]).mean()
-            losses["original"] = original
-            losses["total"] = losses["total"] + recipe.original_weight * original
+            losses["original"] = log_error(pictures[stable:], photos[stable:]).mean()
+            losses["total"] = losses["total"] + recipe.original_weight * losses["original"]
         return losses
 
     def measure(self, photos: Tensor, pastiches: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.training.losses import Moments, content_loss, feature_moments, style_loss
+from model.training.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
 from model.training.perception import LossNetwork, pyramid
 
 
@@ -36,6 +36,9 @@ class Objective:
         The style loss is taken at full size, half, quarter, ...: the mean over so many.
     content_weight, style_weight
         Of the two losses.
+    plain_weight
+        Of plain Gram matrices in the style loss, beside those shifted by the style's mean. The
+        shifted ones see a wrong mean only to the fourth order, so that colours drift.
     """
 
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
@@ -43,6 +46,7 @@ class Objective:
     pyramid_levels: int = 3
     content_weight: float = 1.0
     style_weight: float = 5.0
+    plain_weight: float = 0.0
 
     @property
     def layers(self) -> frozenset[str]:
@@ -81,7 +85,11 @@ class Objective:
         style
             Of their styles; see `style_target`.
         """
-        return content_loss(seen.content, content), style_loss(seen.moments, style)
+        style_losses = style_loss(seen.moments, style)
+        if self.plain_weight:
+            plain = gram_loss(seen.moments, style)
+            style_losses = style_losses + self.plain_weight * plain
+        return content_loss(seen.content, content), style_losses
 
     def total(self, content: Tensor, style: Tensor, factor: Tensor | float = 1.0) -> Tensor:
         """The weighted sum of both losses; the style's weight is taken ``factor`` times."""

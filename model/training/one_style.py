@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
 from model.network.network import StyleNetwork
@@ -29,6 +29,7 @@ from model.training.loop import Loop, LoopConfig, Progress
 from model.training.losses import Moments
 from model.training.nearest import blend_nearest
 from model.training.objective import Objective
+from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
 from model.training.perception import LossNetwork
 
@@ -121,9 +122,9 @@ class FinetuneTask:
         self.leaves = LeavesCrops(recipe.crop_size, recipe.seed)
         self.leaves_share = 0.0 if photos else recipe.leaves_share
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """The row."""
-        return [([self.module.row], 1.0)]
+        return [ParameterGroup([self.module.row])]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Content (N, 3, H, W) of a step."""

@@ -11,6 +11,7 @@ from model.network.network import StyleNetwork
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.losses import log_error, square_error
 from model.training.many_styles import StyleRecipe, StyleTable
+from model.training.optimizers import ParameterGroup
 
 
 class RowModule(nn.Module):
@@ -55,14 +56,16 @@ class OriginalTask:
     ) -> None:
         self.recipe = recipe
         self.module = RowModule(table.network, table.codes[-1]).to(device)
-        self.crops = PhotoCrops(photos, recipe.photo_size, recipe.min_share, 0.0, recipe.seed + 1)
+        self.crops = PhotoCrops(
+            photos, recipe.photo_size, recipe.min_share, 0.0, seed=recipe.seed + 1, device=device
+        )
         self.validation = (
             load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
         )
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """The row."""
-        return [([self.module.row], 1.0)]
+        return [ParameterGroup([self.module.row])]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Photos (N, 3, H, W) of a step."""

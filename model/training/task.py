@@ -4,6 +4,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from model.training.optimizers import ParameterGroup
+
 
 class Task(Protocol):
     """A recipe over the loop."""
@@ -12,8 +14,8 @@ class Task(Protocol):
     def module(self) -> nn.Module:
         """Owns every trained parameter and whatever else a checkpoint must hold."""
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Trained parameters with their share of the learning rate."""
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Trained parameters, with their share of the learning rate and their optimizer."""
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """What a step sees: a function of the step alone."""
