@@ -1,6 +1,8 @@
 """A training run in the terminal: a bar with the losses, and a clean stop on a signal."""
 
+import math
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -26,8 +28,8 @@ class Run(Protocol):
         """Whether the end was reached."""
 
 
-def run_with_progress(run: Run, step: int, steps: int) -> None:
-    """Run until it ends or a signal asks to stop; then exit with 1, to be continued.
+def run_with_progress(run: Run, step: int, steps: int, minutes: float | None = None) -> None:
+    """Run until it ends, its time is up, or a signal asks to stop; then exit with 1.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def run_with_progress(run: Run, step: int, steps: int) -> None:
         What is to be run.
     step, steps
         Where it stands, and how far it goes.
+    minutes
+        For how long at most. That it is over is no failure: the caller goes on.
     """
     console = error_console()
     if step:
@@ -45,6 +49,8 @@ def run_with_progress(run: Run, step: int, steps: int) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal stopped
         stopped = True
+
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
@@ -63,7 +69,9 @@ def run_with_progress(run: Run, step: int, steps: int) -> None:
             losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
             bar.update(line, completed=report.step, description=losses)
 
-        finished = run(on_progress=show, should_stop=lambda: stopped)
-    if not finished:
+        finished = run(on_progress=show, should_stop=lambda: stopped or time.monotonic() > deadline)
+    if not finished and not stopped:
+        console.print(f"time is up at step {reached}; the same command continues")
+    elif not finished:
         console.print(f"stopped after step {reached}; the same command continues")
         raise typer.Exit(1)

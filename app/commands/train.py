@@ -48,6 +48,30 @@ def train(
         int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
     ] = 400,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
+    muon_rate: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Of the 3x3 convolutions under Muon, times the learning rate; 0: Adam."
+        ),
+    ] = 0.0,
+    plain_weight: Annotated[
+        float, typer.Option(min=0, help="Of plain Gram matrices beside the shifted ones.")
+    ] = 0.0,
+    stable_batch: Annotated[
+        int, typer.Option(min=0, help="Crops a step that are stylized with grain, too.")
+    ] = 0,
+    stable_weight: Annotated[
+        float, typer.Option(min=0, help="Of the change that the grain makes.")
+    ] = 0.05,
+    smooth_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Crops that are smooth: skies, nights.")
+    ] = 0.03,
+    faint_share: Annotated[float, typer.Option(min=0, max=1, help="Crops of low contrast.")] = 0.0,
+    seed_share: Annotated[float, typer.Option(min=0, max=1, help="Crops with smooth noise.")] = 0.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after so long, with a checkpoint and the export."),
+    ] = None,
     ema_decay: Annotated[float, typer.Option(min=0, max=1, help="Of the shipped average.")] = 0.998,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
     float32: Annotated[
@@ -82,6 +106,13 @@ def train(
         style_weight=base,
         style_weights=factors,
         original_batch=original_batch,
+        muon_rate=muon_rate,
+        plain_weight=plain_weight,
+        stable_batch=stable_batch,
+        stable_weight=stable_weight,
+        smooth_share=smooth_share,
+        faint_share=faint_share,
+        seed_share=seed_share,
         seed=seed,
     )
     chosen = choose_device(device)
@@ -107,7 +138,7 @@ def train(
         earlier = start_from(task.module, entries, start).training
     loop = Loop(task, config, output, recipe.to_dict())
     loop.resume()
-    run_with_progress(loop.run, loop.step, steps)
+    run_with_progress(loop.run, loop.step, steps, minutes)
     if export is None:
         return
     with loop.average.in_place_of(task.module):
