@@ -8,6 +8,7 @@ import typer
 
 from app.commands.common import reason
 from app.commands.distill import distill
+from app.commands.doctor import doctor
 from app.commands.evaluate import evaluate
 from app.commands.finetune import finetune
 from app.commands.serve import serve
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, worker, stylize, finetune, train, distill, evaluate):
+for command in (serve, worker, stylize, finetune, train, distill, evaluate, doctor):
     app.command()(command)
 app.add_typer(styles, name="styles")
 app.add_typer(study, name="study")

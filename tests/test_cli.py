@@ -1,7 +1,10 @@
 """The command line: what it does, how it fails, and that it leaves nothing half-written."""
 
+import errno
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -272,6 +275,112 @@ def test_styles_as_table_and_json(run: Run) -> None:
     rows = json.loads(run("styles", "--json").out)
     assert [row["id"] for row in rows] == ["amber", "birch", "cobalt"]
     assert rows[0]["kind"] == "built-in"
+
+
+def test_ids_are_whole_on_a_narrow_page_and_in_a_pipe(
+    run: Run, tmp_path: Path, small_weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = Stylizer.load(small_weights_folder, "cpu").fingerprint
+    code = torch.ones(NetworkConfig(channels=8, residual_blocks=1).code_size)
+    id_ = "a-style-with-quite-a-long-name-0123456789"
+    (tmp_path / "data" / "styles").mkdir(parents=True)
+    style = Style(id_, "A title of many words " * 4, code, fingerprint, kind="custom")
+    save_style(style, tmp_path / "data" / "styles" / f"{id_}.safetensors")
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = run("styles", "--data-dir", "data").out.splitlines()
+    assert len(lines) == 1 + 3 + 1, "in a pipe a style is a line"
+    assert any(line.startswith(f"{id_} ") and "custom" in line for line in lines)
+
+
+def test_stylize_names_what_it_wrote(run: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        save_photo(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    result = run("stylize", "in", "--style", "amber", "-o", "out")
+    assert result.code == 1
+    assert result.out.splitlines() == ["out/a.png", "out/c.png"]
+    assert [line for line in result.err.splitlines() if "in/b.png" in line]
+
+
+def test_a_full_disk_ends_the_run_and_tells_what_is_left(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        save_photo(tmp_path / "in" / name)
+    from model.storage import files
+
+    write = files.write_atomically
+    written = []
+
+    def write_until_full(path: Path, data: bytes) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        written.append(path)
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_atomically", write_until_full)
+    result = run("stylize", "in", "--style", "amber", "-o", "out")
+    assert result.code == 1
+    assert result.out.splitlines() == ["out/a.png"]
+    assert result.err.count("No space left") == 1, "nothing more is tried"
+    lines = [line.strip() for line in result.err.splitlines()]
+    assert lines[-3:] == ["2 photos are not done:", "in/b.png", "in/c.png"]
+    assert leftovers(tmp_path / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("output", ["x.gif", "deep/x.tiff"])
+def test_an_output_that_cannot_be_written_is_no_folder(
+    run: Run, tmp_path: Path, output: str
+) -> None:
+    save_photo(tmp_path / "photo.png")
+    result = run("stylize", "photo.png", "--style", "amber", "-o", output)
+    assert result.code == 2
+    assert ".webp" in result.err
+    assert leftovers(tmp_path) == ["photo.png"]
+
+
+def test_one_file_for_many_photos_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.png")
+    save_photo(tmp_path / "b.png")
+    assert run("stylize", "a.png", "b.png", "--style", "amber", "-o", "x.png").code == 2
+    (tmp_path / "notes").write_text("a file")
+    assert run("stylize", "a.png", "--style", "amber", "-o", "notes").code == 2
+    assert leftovers(tmp_path) == ["a.png", "b.png", "notes"]
+
+
+def test_retune_says_when_there_is_nothing_to_do(run: Run) -> None:
+    result = run("styles", "retune")
+    assert result.code == 0
+    assert "No style needs a retune" in result.err
+
+
+def test_doctor_tells_what_a_report_needs_and_nothing_private(
+    run: Run, learning_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PASTICHE_DATABASE_URL", "")
+    result = run("doctor", "--weights-dir", learning_weights_folder, "--data-dir", tmp_path / "own")
+    assert result.code == 0, result.out + result.err
+    for words in ("precision", "fingerprint", "3 built-in", "GB free", "512 px in float32"):
+        assert words in result.out
+    digest = hashlib.sha256((learning_weights_folder / "network.safetensors").read_bytes())
+    assert digest.hexdigest() in result.out
+    assert str(tmp_path) not in result.out
+    assert not (tmp_path / "own").exists(), "looking makes nothing"
+
+
+def test_doctor_names_what_is_broken_and_goes_on(
+    run: Run, learning_weights_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(learning_weights_folder, tmp_path / "w")
+    path = tmp_path / "w" / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    (tmp_path / "w" / "perceptual.safetensors").unlink()
+    result = run("doctor", "--weights-dir", "w", "--no-timed", "--device", "cuda:9")
+    assert result.code == 1
+    bad = [line.split()[1] for line in result.out.splitlines() if line.startswith("BAD")]
+    assert bad == ["device", "weights", "styles"]
+    assert "data folder" in result.out
 
 
 def test_a_custom_style_of_the_users(run: Run, tmp_path: Path, small_weights_folder: Path) -> None:

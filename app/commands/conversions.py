@@ -8,6 +8,12 @@ import typer
 
 from app.commands.common import error_console
 
+# A folder may have a dot in its name, but nobody means one by these.
+OTHER_PICTURES = {
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jxl"),
+    *(".pdf", ".psd", ".svg", ".tga", ".tif", ".tiff"),
+}
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -39,6 +45,8 @@ def plan(
     from model.pictures.picture import FORMATS_BY_SUFFIX
 
     sources = find_sources(photos)
+    if output is not None and not output.is_dir():
+        check_output(output, len(sources))
     to_file = (
         output is not None
         and len(sources) == 1
@@ -66,6 +74,26 @@ def plan(
         if conversion.target.resolve() == conversion.source.resolve():
             raise typer.BadParameter(f"{conversion.source} would be replaced by its own picture")
     return conversions
+
+
+def check_output(output: Path, photos: int) -> None:
+    """Refuse an output that looks like a file and could only become a folder of that name."""
+    from model.pictures.picture import FORMATS_BY_SUFFIX
+
+    suffix = output.suffix.lower()
+    known = ", ".join(sorted(FORMATS_BY_SUFFIX))
+    if output.exists():
+        if suffix not in FORMATS_BY_SUFFIX or photos > 1:
+            raise typer.BadParameter(f"{output} is a file", param_hint="--output")
+    elif suffix in FORMATS_BY_SUFFIX:
+        if photos > 1:
+            raise typer.BadParameter(
+                f"{output} is one file for {photos} photos; name a folder", param_hint="--output"
+            )
+    elif suffix in OTHER_PICTURES:
+        raise typer.BadParameter(
+            f"{output.name}: cannot write {suffix}; {known} can be written", param_hint="--output"
+        )
 
 
 def find_sources(photos: list[str]) -> list[tuple[Path, Path]]:

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import DataDir, Device, WeightsDir, open_library, weights_folder
+from app.commands.common import (
+    DataDir,
+    Device,
+    WeightsDir,
+    error_console,
+    open_library,
+    weights_folder,
+)
 from app.commands.progress import run_with_progress
 from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 
@@ -113,3 +120,7 @@ def finetune(
         save_style(style, output)
     shutil.rmtree(directory)
     typer.echo(style.id)
+    error_console().print(
+        f"Learned {style.title!r}. Try it: pastiche stylize photo.jpg --style {style.id}",
+        markup=False,
+    )

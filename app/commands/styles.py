@@ -1,6 +1,7 @@
 """``pastiche styles``: what there is to choose from, and what must be learned anew."""
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -17,6 +18,8 @@ from app.commands.common import (
 )
 
 app = typer.Typer(invoke_without_command=True)
+
+PIPE_WIDTH = 1000  # no line is wrapped for programs
 
 
 @app.callback()
@@ -51,11 +54,15 @@ def styles(
         ]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table("id", "title", "by", "kind", box=None, pad_edge=False, header_style="bold")
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("id", no_wrap=True, overflow="ignore")  # it is what one copies
+    for name in ("title", "by", "kind"):
+        table.add_column(name, overflow="fold")
     for style in styles:
         kind = "needs a retune" if style.id in outdated else style.kind
         table.add_row(style.id, escape(style.title), escape(style.credit), kind)
-    Console(soft_wrap=True).print(table)
+    console.print(table)
 
 
 @app.command()
@@ -78,7 +85,11 @@ def retune(
     library = open_library(folder, data, load_weights(folder / NETWORK_FILE).fingerprint)
     jobs = Jobs(Settings(data_dir=data) if data is not None else Settings())
     shared, console, failures = SharedLibrary(library), error_console(), 0
-    for id_ in ids or [style.id for style in library.outdated]:
+    queued = 0
+    wanted = ids or [style.id for style in library.outdated]
+    if not wanted:
+        console.print("No style needs a retune.")
+    for id_ in wanted:
         try:
             style, picture = shared.source(id_)
             job = jobs.submit(retune_order(style), picture)
@@ -86,7 +97,12 @@ def retune(
             failures += 1
             console.print(f"pastiche: {id_}: {error}", markup=False)
         else:
+            queued += 1
             typer.echo(f"{id_} {job.id}")
     jobs.close()
+    if queued:
+        console.print(
+            f"{queued} queued; a running `pastiche serve` or `pastiche worker` learns them."
+        )
     if failures:
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """``pastiche stylize``: photos in, pictures out."""
 
 import difflib
+import errno
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -109,8 +110,30 @@ def stylize(
             except (ValueError, OSError, MemoryError) as error:
                 failures += 1
                 console.print(f"pastiche: {conversion.source}: {reason(error)}", markup=False)
+                if disk_is_full(error):  # the others would fail as well, after minutes of work
+                    tell_what_is_left(console, conversions[index:])
+                    break
+            else:
+                typer.echo(conversion.target)
     if failures:
         raise typer.Exit(1)
+
+
+def tell_what_is_left(console: Console, left: list[Conversion]) -> None:
+    """Name the photos that are still to be done; what is done was named as it was written."""
+    if len(left) > 1:
+        console.print(f"{len(left)} photos are not done:")
+        for conversion in left:
+            console.print(f"  {conversion.source}", markup=False)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether there is no room for results; what lies behind an error counts too."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def parse_shares(style: str | None, mix: str | None) -> dict[str, float]:
