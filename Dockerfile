@@ -1,19 +1,24 @@
 # syntax=docker/dockerfile:1
 # Pastiche for a GPU host; without a GPU the same image runs on the CPU. PyTorch's wheels bring
 # their own CUDA user space, so a slim Python is enough and the host needs its driver alone.
+# Without CUDA, gigabytes smaller: docker build --build-arg TORCH_BACKEND=cpu
 
 ARG PYTHON_VERSION=3.11
 
 FROM python:${PYTHON_VERSION}-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python3 -m venv /opt/pastiche
+# Knows where PyTorch's builds for each kind of device are; none named, the registry's own.
+ARG TORCH_BACKEND=
+RUN python3 -m venv /opt/pastiche && python3 -m venv /opt/uv \
+    && /opt/uv/bin/pip install "uv>=0.8"
 WORKDIR /src
 # What changes seldom comes first: the layer of the dependencies, gigabytes, is kept between builds.
 COPY pyproject.toml ./
 RUN /opt/pastiche/bin/python -c "import tomllib; \
       print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
       > /tmp/requirements.txt \
-    && /opt/pastiche/bin/pip install -r /tmp/requirements.txt
+    && /opt/uv/bin/uv pip install --no-cache --python /opt/pastiche/bin/python \
+      ${TORCH_BACKEND:+--torch-backend=$TORCH_BACKEND} -r /tmp/requirements.txt
 COPY README.md LICENSE ./
 COPY static static
 COPY weights weights
