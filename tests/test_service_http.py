@@ -1,6 +1,7 @@
 """The service as HTTP: bodies, addresses, hosts, origins, keys, headers; one shape of errors."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,23 @@ def test_reference_and_schema(client: TestClient) -> None:
     assert "/v1/stylize" in page.text
     assert "<script" not in page.text
     assert "style=" not in page.text
+    for name in ("strength", "preserve_color", "max_side", "mix", "stroke_size"):
+        assert f"<code>{name}</code>" in page.text, "form fields are listed"
+    assert "number, 0 to 1, by default 1.0" in page.text
+    assert "png or jpeg or webp" in page.text
+
+
+def test_ranges_are_told_in_the_schema_s_own_words(client: TestClient) -> None:
+    text = json.dumps(client.get("/openapi.json").json())
+    for word in ("ge", "le", "gt", "lt"):
+        assert f'"{word}":' not in text
+    assert '"minimum": 0' in text
+
+
+def test_browsers_that_ask_for_an_icon_find_it(client: TestClient) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("image/svg+xml")
 
 
 def test_page_files_are_served_and_revalidated(client: TestClient) -> None:

@@ -162,18 +162,18 @@ StyleId = Annotated[
     AfterValidator(_check_style_id),
     Field(json_schema_extra={"pattern": STYLE_ID_PATTERN}, examples=["starry-night"]),
 ]
-Strength = Annotated[float, BeforeValidator(read_decimal), Field(ge=0, le=1)]
-MaxSide = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=65_500)]
-Quality = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=100)]
+Strength = Annotated[float, Field(ge=0, le=1), BeforeValidator(read_decimal)]
+MaxSide = Annotated[int, Field(ge=1, le=65_500), BeforeValidator(read_whole)]
+Quality = Annotated[int, Field(ge=1, le=100), BeforeValidator(read_whole)]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 StrokeSize = Annotated[
-    int, BeforeValidator(read_whole), Field(ge=STROKE_SIZE.lowest, le=STROKE_SIZE.highest)
+    int, Field(ge=STROKE_SIZE.lowest, le=STROKE_SIZE.highest), BeforeValidator(read_whole)
 ]
 StyleWeight = Annotated[
-    float, BeforeValidator(read_decimal), Field(ge=STYLE_WEIGHT.lowest, le=STYLE_WEIGHT.highest)
+    float, Field(ge=STYLE_WEIGHT.lowest, le=STYLE_WEIGHT.highest), BeforeValidator(read_decimal)
 ]
 TrainingSteps = Annotated[
-    int, BeforeValidator(read_whole), Field(ge=TRAINING_STEPS.lowest, le=TRAINING_STEPS.highest)
+    int, Field(ge=TRAINING_STEPS.lowest, le=TRAINING_STEPS.highest), BeforeValidator(read_whole)
 ]
 Format = OutputFormat
 Absent = SkipJsonSchema[None]  # a field may be left out, but no form can say null
