@@ -10,7 +10,7 @@ from fastapi import UploadFile
 from PIL import Image
 from torch import Tensor
 
-from app.engine.protocol import EngineError
+from app.engine.protocol import BrokenOutputError, EngineError
 from app.services import Services
 from app.web.forms import decode_upload, measure_upload
 from model.inference.look import Look
@@ -25,7 +25,9 @@ from model.pictures.picture import (
     encode_picture,
     fitted_size,
 )
-from model.styles.style import Style
+from model.styles.style import DamagedStyleError, Style
+
+TRIAL_SIDE = 64  # px, of the picture on which an imported style is tried
 
 _logger = logging.getLogger("pastiche.styles")
 
@@ -148,6 +150,26 @@ def _check_output(width: int, height: int, format: OutputFormat | None) -> None:
     limit = MAX_OUTPUT_SIDES.get(format or "")
     if limit is not None and max(width, height) > limit:
         raise PictureTooLargeError(f"the format holds at most {limit} px a side")
+
+
+async def check_style(services: Services, style: Style) -> None:
+    """Try a style from elsewhere on a picture of noise, before anybody's photo meets it.
+
+    Raises
+    ------
+    DamagedStyleError
+        It gives no picture.
+    EngineError
+        The engine has no room or time for the trial.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
+    try:
+        with services.engine.admit(TRIAL_SIDE * TRIAL_SIDE):
+            await services.engine.stylize(noise, Look(style.code))
+    except EngineError as error:
+        if type(error) in (EngineError, BrokenOutputError):
+            raise DamagedStyleError("the style gives no picture") from error
+        raise
 
 
 async def render_style_preview(services: Services, style: Style) -> bytes | None:

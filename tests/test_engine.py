@@ -212,6 +212,47 @@ def test_a_result_that_is_not_finite_is_no_picture(small_weights: Weights) -> No
     run(test)
 
 
+def test_one_bad_picture_of_a_batch_costs_its_neighbours_nothing(
+    small_weights_folder: Path,
+) -> None:
+    async def test() -> None:
+        good = look(small_weights_folder)
+        looks = [good, replace(good, code=good.code[:-1]), good, good]
+        photos = [photo_levels(64, 48, seed=i) for i in range(4)]
+        async with running(small_weights_folder) as (engine, _):
+            alone = [await engine.stylize(photo, good) for photo in photos]
+            first = await occupy(engine, small_weights_folder)
+            engine._running = []  # all four are to gather
+            together = await asyncio.gather(
+                *(engine.stylize(p, k) for p, k in zip(photos, looks, strict=True)),
+                return_exceptions=True,
+            )
+            await first
+            assert engine.state is EngineState.READY
+        assert isinstance(together[1], EngineError)
+        for i in (0, 2, 3):
+            assert np.array_equal(together[i].levels, alone[i].levels)
+
+    run(test)
+
+
+def test_what_waited_at_a_stop_is_told_when_to_come_back(small_weights_folder: Path) -> None:
+    async def test() -> None:
+        async with running(small_weights_folder) as (engine, _):
+            large = await occupy(engine, small_weights_folder)
+            queued = asyncio.ensure_future(
+                engine.stylize(photo_levels(*LARGE, seed=1), look(small_weights_folder))
+            )
+            await asyncio.sleep(0.01)
+            engine.drain()
+            with pytest.raises(DrainingError) as refusal:
+                await queued
+            assert refusal.value.retry_after_s
+            await large
+
+    run(test)
+
+
 def test_warm_up_refuses_a_network_that_gives_nonsense(small_weights: Weights) -> None:
     async def test() -> None:
         small_weights.network.output.conv.weight.fill_(torch.nan)

@@ -153,6 +153,10 @@ def test_wrong_addresses_and_methods(
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://[localhost"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://localhost\u2100".encode()}, 403),
         ({"Origin": "http://localhost.evil.example"}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
@@ -160,7 +164,9 @@ def test_wrong_addresses_and_methods(
         ({}, 200),
     ],
 )
-def test_posts_of_other_sites(client: TestClient, headers: dict[str, str], status: int) -> None:
+def test_posts_of_other_sites(
+    client: TestClient, headers: dict[str, str | bytes], status: int
+) -> None:
     response = client.post(URL, files=upload(), data={"style": "amber"}, headers=headers)
     assert response.status_code == status
     if status != 200:

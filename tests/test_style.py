@@ -137,7 +137,12 @@ def test_titles() -> None:
     assert clean_title("e\u0301") == "\u00e9"  # NFC
     assert clean_title("\u202egnp.exe") == "gnp.exe"
     assert clean_title("<b>🌌</b>") == "<b>🌌</b>"
-    for bad in ("", " \x00 ", "x" * 121):
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # joined to one
+    flag = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
+    for whole in (family, f"{family} {flag}", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"):
+        assert clean_title(whole) == whole
+    assert clean_title("\u200da \u200d b\u200d\u200d") == "a b"
+    for bad in ("", " \x00 ", "x" * 121, "\u200d", "\u200d \u200c", "\U000e0067"):
         with pytest.raises(StyleError):
             clean_title(bad)
 

@@ -37,6 +37,7 @@ from model.pictures.levels import Levels
 
 WARM_UP_SIDE = 256  # px
 SYNC_PIXELS = 1_000_000  # from here on, a GPU is waited for where others may pass
+RETRY_AFTER_STOP_S = 10  # by then another process answers
 STOP_PREPARING_S = 5.0  # a compiler cannot be interrupted; at the process's end it just ends
 
 _logger = logging.getLogger("pastiche.engine")
@@ -123,7 +124,7 @@ class LocalEngine:
         work = Work(levels, look)
         if not self._queue.put(work):  # closed since the look above: by a device that failed
             self._check_state()
-            raise DrainingError(retry_after_s=10)
+            raise DrainingError(RETRY_AFTER_STOP_S)
         return await asyncio.wrap_future(work.future)
 
     def drain(self) -> None:
@@ -131,13 +132,13 @@ class LocalEngine:
         if self.state is not EngineState.FAILED:
             self.state = EngineState.DRAINING
         for work in self._queue.drop_waiting():
-            work.fail(DrainingError())
+            work.fail(DrainingError(RETRY_AFTER_STOP_S))
 
     async def close(self) -> None:
         """See `Engine.close`."""
         self.drain()
         for work in self._queue.close():
-            work.fail(DrainingError())
+            work.fail(DrainingError(RETRY_AFTER_STOP_S))
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         if self._preparing is not None:
@@ -147,7 +148,7 @@ class LocalEngine:
         if self.state is EngineState.LOADING:
             raise LoadingError(retry_after_s=2)
         if self.state is EngineState.DRAINING:
-            raise DrainingError(retry_after_s=10)
+            raise DrainingError(RETRY_AFTER_STOP_S)
         if self.state is EngineState.FAILED:
             raise EngineFailedError(retry_after_s=10)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, Response
 
 from app.library import Entry
-from app.rendering import render_style_preview
+from app.rendering import check_style, render_style_preview
 from app.services import InjectedServices
 from app.web.errors import problem_responses
 from app.web.fields import check_new_id
@@ -91,7 +91,7 @@ async def export_style(id: StyleIdInPath, services: InjectedServices) -> Respons
     responses={
         200: {"description": "It replaced the custom style of this id."},
         201: {"description": "It is a new custom style.", "model": StyleInfo},
-        **problem_responses(403, 409, 413, 503, 507),
+        **problem_responses(403, 409, 413, 429, 503, 507),
     },
     openapi_extra={"requestBody": {"required": True, "content": {FILE_TYPE: _binary}}},
     dependencies=[KeyRequired],
@@ -99,10 +99,11 @@ async def export_style(id: StyleIdInPath, services: InjectedServices) -> Respons
 async def import_style(
     id: StyleIdInPath, request: Request, response: Response, services: InjectedServices
 ) -> StyleInfo:
-    """Store a style file under this id; refused if it is damaged or of another network."""
+    """Store a style file under this id; refused if it is damaged, or the network cannot use it."""
     check_new_id(id)
     data = await read_body(request, MAX_STYLE_FILE_BYTES, "A style file")
     style = await services.library_pool.run(services.styles.check_file, id, data)
+    await check_style(services, style)
     preview = await render_style_preview(services, style)
     entry, created = await services.library_pool.run(services.styles.store, style, preview)
     response.status_code = 201 if created else 200

@@ -65,11 +65,18 @@ def _check_same_site(headers: Headers, host: str) -> None:
     if site is not None:
         same = site in ("same-origin", "none")
     elif origin is not None:
-        same = urlsplit(origin).netloc.lower() == host.lower()
+        same = _is_of(origin, host)
     else:
         same = True  # no browser
     if not same:
         raise ApiError(403, "cross_site", "Requests from other sites are refused.")
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no address at all
+        return False
 
 
 def _host_name(host: str) -> str:

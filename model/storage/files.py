@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -13,17 +14,36 @@ def write_atomically(path: Path, data: bytes) -> None:
     OSError
         Disk full, no permission; nothing older is harmed and no temporary file stays.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, the first last: who finds it finds the others.
+
+    All of them lie on disk in full before the first takes its name, so a full disk leaves none.
+
+    Raises
+    ------
+    OSError
+        As `write_atomically`.
+    """
+    temporaries = {
+        path: path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp") for path in files
+    }
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for path, temporary in temporaries.items():
+            with temporary.open("xb") as file:
+                file.write(files[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in reversed(temporaries.items()):
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

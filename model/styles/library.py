@@ -1,14 +1,14 @@
 """Styles on disk: built-in ones, and custom ones that come, change and go."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from model.storage.files import write_atomically
+from model.storage.files import write_together
 from model.styles.style import (
     STYLE_ID,
     DamagedStyleError,
@@ -21,7 +21,9 @@ from model.styles.style import (
     blend_codes,
     normalize_weights,
 )
-from model.styles.style_file import load_style, save_style
+from model.styles.style_file import load_style, pack_style
+
+ROW_ROOM = 10  # how many times the largest number of the built-in rows a custom row may reach
 
 _Stamp = tuple[int, int, int]  # modification time in ns, size in bytes, the file's own number
 
@@ -43,7 +45,8 @@ class StyleLibrary:
     """The styles of one network: built-in ones, and custom ones in a folder of the user's.
 
     A damaged custom file is moved to ``quarantine/`` and reported in `problems`; one that belongs
-    to another network stays in place and is listed in `foreign`, never used. One that was learned
+    to another network stays in place and is listed in `foreign`, never used. A custom row is of the
+    built-in rows' size and order of magnitude, or counts as damaged. One that was learned
     here keeps a copy of its picture in ``sources/``, to be learned anew for a later network.
 
     Parameters
@@ -146,14 +149,18 @@ class StyleLibrary:
             folders.append((self.custom, "custom"))
         loaded: dict[Path, tuple[_Stamp, Style]] = {}
         for folder, kind in folders:
+            built_in = [style for _, style in loaded.values() if style.network == self.network]
             for path in sorted(folder.glob("*.safetensors")):
                 try:
                     stamp = _stamp(path)
                     known = self._loaded.get(path)
                     same = known is not None and known[0] == stamp
                     loaded[path] = known if known and same else (stamp, self._load(path, kind))
+                    if not same and kind == "custom" and loaded[path][1].network == self.network:
+                        self._check_row(loaded[path][1], built_in)
                     self.problems.pop(path.stem, None)
                 except StyleError as error:
+                    loaded.pop(path, None)
                     self.problems[path.stem] = str(error)
                     if kind == "custom":
                         quarantine(path)
@@ -181,10 +188,29 @@ class StyleLibrary:
         ------
         ForeignStyleError
             It belongs to another network.
+        DamagedStyleError
+            Its row has another size than the network's, or absurd numbers.
         """
         if style.network != self.network:
             raise ForeignStyleError(
                 f"the style belongs to network {style.network[:16]}, and this one is {self.network}"
+            )
+        self._check_row(style, [one for one in self._styles.values() if one.kind == "built-in"])
+
+    @staticmethod
+    def _check_row(style: Style, built_in: Sequence[Style]) -> None:
+        """A checksum says that a row is what was written, not that the network can bear it."""
+        if not built_in:
+            return
+        size = built_in[0].code.numel()
+        if style.code.numel() != size:
+            raise DamagedStyleError(
+                f"the style's row has {style.code.numel()} numbers; this network's have {size}"
+            )
+        largest = ROW_ROOM * max(float(one.code.abs().max()) for one in built_in)
+        if float(style.code.abs().max()) > largest:
+            raise DamagedStyleError(
+                f"the style's row holds numbers beyond {largest:.4g}, far from any that was learned"
             )
 
     def add(self, style: Style, preview: bytes | None = None, source: bytes | None = None) -> Style:
@@ -199,8 +225,8 @@ class StyleLibrary:
 
         Raises
         ------
-        ForeignStyleError
-            It belongs to another network.
+        ForeignStyleError, DamagedStyleError
+            See `check_import`.
         StyleError
             There is no folder for custom styles, or the id is a built-in style's.
         OSError
@@ -214,12 +240,13 @@ class StyleLibrary:
         self.custom.mkdir(parents=True, exist_ok=True)
         style = replace(style, kind="custom")
         copy = self._source(style.id)
+        files = {self.custom / f"{style.id}.safetensors": pack_style(style)}
+        if preview is not None:
+            files[self.custom / f"{style.id}.webp"] = preview
         if source is not None:
             copy.parent.mkdir(exist_ok=True)
-            write_atomically(copy, source)
-        if preview is not None:
-            write_atomically(self.custom / f"{style.id}.webp", preview)
-        save_style(style, self.custom / f"{style.id}.safetensors")
+            files[copy] = source
+        write_together(files)
         if source is None:
             copy.unlink(missing_ok=True)
         self.refresh()

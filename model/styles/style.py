@@ -12,7 +12,13 @@ from torch import Tensor
 
 STYLE_ID = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 MAX_MIX = 8
-MAX_TITLE = 120
+MAX_TITLE = 120  # characters; also of an artist's name and the like
+
+# Zero-width joiner and non-joiner, and the tags of which flags are made; loose ones join nothing.
+_JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
+_LOOSE_JOINING = re.compile(
+    "^[\u200c\u200d\U000e0020-\U000e007f]+|[\u200c\u200d]+$|(?<=[\u200c\u200d])[\u200c\u200d]+"
+)
 
 Kind = Literal["built-in", "custom"]
 
@@ -101,14 +107,31 @@ def clean_title(title: str) -> str:
     StyleError
         Nothing is left, or it is too long.
     """
-    normal = unicodedata.normalize("NFC", title)
-    # Cc, Cf and friends: control characters, and marks that reverse the text around them.
-    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in normal)
-    kept = " ".join(kept.split())
+    kept = clean_text(title, "title")
     if not kept:
         raise StyleError("the title is empty")
+    return kept
+
+
+def clean_text(text: str, name: str) -> str:
+    """A line about a style, as `clean_title` has it, but that may be empty.
+
+    Raises
+    ------
+    StyleError
+        It is too long.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    # Cc, Cf and friends: control characters, and marks that reverse the text around them. Those
+    # that join emoji and letters, or spell a flag, stay.
+    kept = "".join(
+        " " if unicodedata.category(c)[0] in "CZ" and not _JOINING.fullmatch(c) else c
+        for c in normal
+    )
+    words = (_LOOSE_JOINING.sub("", word) for word in kept.split())
+    kept = " ".join(word for word in words if word)
     if len(kept) > MAX_TITLE:
-        raise StyleError(f"the title has {len(kept)} characters; at most {MAX_TITLE} are allowed")
+        raise StyleError(f"the {name} has {len(kept)} characters; at most {MAX_TITLE} are allowed")
     return kept
 
 

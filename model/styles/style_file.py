@@ -4,10 +4,13 @@ from pathlib import Path
 
 from model.storage.files import write_atomically
 from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
-from model.styles.style import DamagedStyleError, Style, StyleError, clean_title
+from model.styles.style import DamagedStyleError, Style, StyleError, clean_text, clean_title
 
 STYLE_FORMAT = "pastiche-style/1"
 MAX_STYLE_FILE_BYTES = 1_000_000
+MAX_HEADER_BYTES = 65_536  # title, artist and the training's account have one or two thousand
+
+_TEXTS = ("format", "id", "title", "artist", "year", "attribution", "created", "network")
 
 
 def pack_style(style: Style) -> bytes:
@@ -38,13 +41,10 @@ def read_style(data: bytes) -> Style:
     if len(data) > MAX_STYLE_FILE_BYTES:
         raise DamagedStyleError(f"a style file has at most {MAX_STYLE_FILE_BYTES} bytes")
     try:
-        tensors, metadata = unpack_tensors(data)
+        tensors, metadata = unpack_tensors(data, max_header_bytes=MAX_HEADER_BYTES)
     except DamagedFileError as error:
         raise DamagedStyleError(f"damaged style file: {error}") from error
-    texts = {
-        key: metadata.get(key, "")
-        for key in ("format", "id", "title", "artist", "year", "attribution", "created", "network")
-    }
+    texts = {key: metadata.get(key, "") for key in _TEXTS}
     if not all(isinstance(text, str) for text in texts.values()):
         raise DamagedStyleError("damaged style file: metadata of the wrong type")
     if texts.pop("format") != STYLE_FORMAT or set(tensors) != {"code"}:
@@ -54,6 +54,8 @@ def read_style(data: bytes) -> Style:
         raise DamagedStyleError("damaged style file: metadata of the wrong type")
     try:
         texts["title"] = clean_title(texts["title"])
+        for key in ("artist", "year", "attribution", "created", "network"):
+            texts[key] = clean_text(texts[key], key)
         return Style(code=tensors["code"].float(), kind=kind, training=training, **texts)
     except StyleError as error:
         raise DamagedStyleError(f"damaged style file: {error}") from error
