@@ -46,7 +46,7 @@ export class Jobs {
 
   /**
    * @param {import("./store.js").Store} store
-   * @param {() => void} onStyle Called when a style has been learned.
+   * @param {(job: Job) => void} onStyle Called when a style has been learned.
    */
   constructor(store, onStyle) {
     this.#store = store;
@@ -136,7 +136,7 @@ export class Jobs {
     this.#sources.delete(job.id);
     const jobs = this.#store.state.jobs.filter((other) => other.id !== job.id);
     this.#store.update({ jobs });
-    if (job.state === "succeeded") this.#onStyle();
+    if (job.state === "succeeded") this.#onStyle(job);
     if (job.state === "failed") {
       const notice = { text: `“${job.title}” could not be learned.`, advice: job.reason ?? "" };
       this.#store.update({ notice });

@@ -4,6 +4,7 @@ import { ApiError, listJobs } from "./api.js";
 import { readPhoto } from "./image.js";
 import { chooseFirstStyle, loadStyles } from "./library.js";
 import { explain } from "./messages.js";
+import { only } from "./mix.js";
 import { Renderer } from "./renderer.js";
 import { Store } from "./store.js";
 import { connectAddress } from "./views/address.js";
@@ -16,7 +17,7 @@ import { connectPad } from "./views/pad.js";
 import { connectDrops, connectPhoto } from "./views/photo.js";
 import { connectResult } from "./views/result.js";
 import { connectStage } from "./views/stage.js";
-import { announce, connectStatus } from "./views/status.js";
+import { connectStatus } from "./views/status.js";
 import { connectZoom } from "./views/zoom.js";
 
 const store = new Store();
@@ -76,9 +77,21 @@ async function offerNewStyles() {
   }
 }
 
-function onStyle() {
-  announce("The new style is in the gallery.");
-  reload();
+/**
+ * A style has been learned: say so, and show what it makes of the photo.
+ *
+ * @param {import("./jobs.js").Job} job
+ */
+async function onStyle({ title, style, kind }) {
+  await loadStyles(store);
+  const text = `“${title}” is learned.`;
+  const isThere = store.state.styles.some((candidate) => candidate.id === style);
+  if (kind === "retune" || style === undefined || !isThere) {
+    store.update({ notice: { text, advice: "It is in the gallery.", isGood: true } });
+    return;
+  }
+  const advice = store.state.photo ? "Your photo is shown in it." : "It is chosen.";
+  store.update({ mix: only(style), notice: { text, advice, isGood: true } });
 }
 
 /** @param {string} style */

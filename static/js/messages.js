@@ -7,6 +7,7 @@
  * @property {string} text What happened.
  * @property {string} advice What to do.
  * @property {Action} [action] What the page can do about it.
+ * @property {boolean} [isGood] Whether it is good news.
  */
 
 import { ApiError, UnreachableError } from "./api.js";
@@ -101,6 +102,8 @@ function explainAnswer(error, fullSize) {
     case "loading":
     case "not_ready":
       return { text: "The server is starting.", advice: ASKED_AGAIN };
+    case "draining":
+      return { text: "The server is being restarted.", advice: ASKED_AGAIN };
     case "unsupported_format":
     case "undecodable_picture":
     case "empty_picture":

@@ -74,15 +74,26 @@ export function scale(mix, sum) {
 }
 
 /**
- * Weights as whole per cents that sum to 100, by largest remainders.
+ * Weights as whole per cents that sum to 100.
  *
  * @param {Mix} mix
  * @returns {number[]}
  */
 export function percents(mix) {
-  const exact = mix.map((part) => part.weight * 100);
+  return shares(mix, 100);
+}
+
+/**
+ * Weights as whole numbers with a given sum, by largest remainders.
+ *
+ * @param {Mix} mix
+ * @param {number} sum
+ * @returns {number[]}
+ */
+export function shares(mix, sum) {
+  const exact = mix.map((part) => part.weight * sum);
   const whole = exact.map(Math.floor);
-  const missing = 100 - whole.reduce((subtotal, value) => subtotal + value, 0);
+  const missing = sum - whole.reduce((subtotal, value) => subtotal + value, 0);
   exact
     .map((value, index) => ({ index, remainder: value - Math.floor(value) }))
     .sort((a, b) => b.remainder - a.remainder)

@@ -4,7 +4,7 @@
  * `#s=starry-night:0.6,great-wave:0.4&strength=0.8&colors=photo`
  */
 
-import { MAX_PARTS, scale } from "./mix.js";
+import { MAX_PARTS, scale, shares } from "./mix.js";
 
 const STYLE_ID = /^[a-z0-9-]{1,64}$/;
 const DECIMAL = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
@@ -22,7 +22,8 @@ const DECIMAL = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
  */
 export function formatRecipe({ mix, strength, keepColors }) {
   if (mix.length === 0) return "";
-  const parts = mix.map(({ id, weight }) => `${id}:${shortest(weight)}`);
+  const thousandths = shares(mix, 1000); // rounded one by one, their sum would drift
+  const parts = mix.map(({ id }, index) => `${id}:${shortest(thousandths[index] / 1000)}`);
   const colors = keepColors ? "&colors=photo" : "";
   return `s=${parts.join(",")}&strength=${shortest(strength)}${colors}`;
 }

@@ -89,6 +89,15 @@ def test_a_blend_has_room_for_four(pastiche: Pastiche) -> None:
     expect(pastiche.page.locator("#mix > li")).to_have_count(2)
 
 
+def test_the_weights_of_a_link_sum_to_one(pastiche: Pastiche) -> None:
+    pastiche.open("?again#s=amber:1,birch:1,cobalt:1")
+    pastiche.page.get_by_label("Strength in per cent").fill("90")
+    pastiche.page.keyboard.press("Enter")
+    expect(pastiche.page).to_have_url(re.compile("strength=0.9$"))
+    weights = re.findall(r":(0\.\d+)", pastiche.page.url.partition("#")[2])
+    assert sorted(weights) == ["0.333", "0.333", "0.334"]
+
+
 def test_strength_and_colours_change_the_picture(pastiche: Pastiche, photo: MakePhoto) -> None:
     pastiche.page.get_by_label("Search").fill("amb")
     pastiche.upload(photo())

@@ -70,9 +70,12 @@ def test_a_style_joins_the_gallery_is_learned_anew_and_deleted(
         style = order(client, "<i>Waves</i>").json()["learns"]
         pastiche = Pastiche(page, server.url).open()
         first = page.locator(".card").first
-        expect(first).to_contain_text("<i>Waves</i>", timeout=PATIENCE_MS)
         pastiche.upload(photo(200, 150))
-        first.locator(".card-choose").click()
+        expect(first).to_contain_text("<i>Waves</i>", timeout=PATIENCE_MS)
+        # It is said, chosen, and shown on the photo.
+        expect(pastiche.notice).to_contain_text("“<i>Waves</i>” is learned.")
+        expect(first.locator(".card-choose")).to_have_attribute("aria-pressed", "true")
+        assert serious_findings(page) == []
         pastiche.expect_result((200, 150))
 
         path = server.services.settings.data_dir / "styles" / f"{style}.safetensors"

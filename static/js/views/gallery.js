@@ -43,6 +43,7 @@ export function connectGallery(store, loadStyles, actions) {
     list.setAttribute("aria-busy", String(library === "loading"));
     showMatches();
     showChoice(list, store.state);
+    showFirstChosen(list);
   });
   store.watch(["mix"], (state) => showChoice(list, state));
   search.addEventListener("input", showMatches);
@@ -86,6 +87,22 @@ function makeCard(store, style, actions) {
     store.update({ mix: change(mix, style.id) });
   });
   return card;
+}
+
+/**
+ * Bring the chosen style of a link, or a newly learned one, into view; the page itself stays.
+ *
+ * @param {HTMLElement} list
+ */
+function showFirstChosen(list) {
+  const chosen = list.querySelector(".is-chosen");
+  if (!(chosen instanceof HTMLElement)) return;
+  const card = chosen.getBoundingClientRect();
+  const box = list.getBoundingClientRect();
+  list.scrollTo({
+    left: list.scrollLeft + card.left - box.left - (box.width - card.width) / 2,
+    top: list.scrollTop + card.top - box.top - (box.height - card.height) / 2,
+  });
 }
 
 /** @param {Style} style */

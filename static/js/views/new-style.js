@@ -19,7 +19,8 @@ import { connectForm } from "./new-style-form.js";
  * @param {object} services
  * @param {import("../jobs.js").Job[]} services.jobs Those on the server.
  * @param {(onKey: () => void) => void} services.askForKey
- * @param {() => void} services.onStyle Called when a style has been learned.
+ * @param {(job: import("../jobs.js").Job) => void} services.onStyle Called when a style has been
+ *   learned.
  * @returns {NewStyle}
  */
 export function connectNewStyle(store, { jobs: known, askForKey, onStyle }) {

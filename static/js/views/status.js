@@ -75,6 +75,7 @@ function connectNotice(store, actions) {
   store.watch(["notice"], ({ notice }) => {
     box.hidden = notice === null;
     if (!notice) return;
+    box.classList.toggle("is-good", notice.isGood === true);
     text.textContent = notice.text;
     advice.textContent = notice.advice;
     action.hidden = notice.action === undefined;
