@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from app.engine.admission import Admission
 from app.engine.local import LocalEngine
 from app.engine.protocol import EngineError
-from app.jobs.database import jobs_folder
 from app.jobs.desk import Jobs
 from app.jobs.errors import JobsUnavailableError
+from app.jobs.files import jobs_folder
 from app.jobs.job import JobState
 from app.jobs.priority import PicturesUnderWay
 from app.library import SharedLibrary

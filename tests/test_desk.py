@@ -262,14 +262,14 @@ def test_a_locked_database_keeps_nobody_waiting(
 def test_a_job_whose_call_failed_after_it_was_queued_keeps_its_picture(
     client: TestClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enqueue = Jobs._enqueue
+    enqueue = database.Database._enqueue
 
     def enqueue_and_fail(*arguments: Any) -> None:
         enqueue(*arguments)
         raise ConnectionError("lost before the answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Jobs, "_enqueue", enqueue_and_fail)
+        patch.setattr(database.Database, "_enqueue", staticmethod(enqueue_and_fail))
         assert_problem(order(client, key="once"), 503, "jobs_unavailable")
     monkeypatch.setattr(database, "PAUSE_S", 0.0)
     job = wait_for(lambda: client.get("/v1/jobs").json().get("jobs"))[0]["id"]

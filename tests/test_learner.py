@@ -17,8 +17,7 @@ from PIL import Image
 from service_helpers import make_settings, open_picture, photo_bytes
 
 from app.jobs import learner as learning
-from app.jobs.database import jobs_folder
-from app.jobs.files import JobFiles
+from app.jobs.files import JobFiles, jobs_folder
 from app.jobs.learner import Learner, LearningError
 from app.jobs.locks import FileLock
 from app.jobs.order import Order, job_id

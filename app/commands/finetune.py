@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from app.commands.common import (
 )
 from app.commands.progress import run_with_progress
 from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
+
+if TYPE_CHECKING:
+    from model.training.perception import LossNetwork
 
 
 def finetune(
@@ -74,9 +77,7 @@ def finetune(
     from model.styles.style import Style, clean_title, style_id
     from model.styles.style_file import save_style
     from model.training.crops import find_photos
-    from model.training.encoder import find_encoder, load_encoder
-    from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning
-    from model.training.perception import LossNetwork, load_vgg19
+    from model.training.one_style import FinetuneRecipe, Finetuning
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
     folder = weights_folder(weights)
@@ -85,14 +86,10 @@ def finetune(
     library = open_library(folder, data, network.fingerprint)
     painting = load_picture(picture)
     recipe = FinetuneRecipe(stroke_size=stroke_size, style_weight=style_weight, steps=steps)
-    loss_network: LossNetwork = (
-        load_vgg19(vgg, OBJECTIVE.layers) if vgg else load_encoder(find_encoder(folder))
-    )
+    loss_network = load_judge(vgg, folder)
     # Whatever changes the row names the run, so that the same command goes on with it.
-    identity = json.dumps(
-        [title, recipe.to_dict(), str(photos), str(vgg), network.fingerprint], sort_keys=True
-    )
-    run = hashlib.sha256(identity.encode() + painting.rgb.tobytes()).hexdigest()[:16]
+    identity = [title, recipe.to_dict(), str(photos), str(vgg), network.fingerprint]
+    run = name_run(identity, painting.rgb.tobytes())
     directory = (data or default_data_dir()) / "finetuning" / run
     finetuning = Finetuning(
         painting.rgb,
@@ -124,3 +121,18 @@ def finetune(
         f"Learned {style.title!r}. Try it: pastiche stylize photo.jpg --style {style.id}",
         markup=False,
     )
+
+
+def load_judge(vgg: Path | None, weights: Path) -> "LossNetwork":
+    """VGG-19, or the encoder that a weights folder may hold."""
+    from model.training.encoder import find_encoder, load_encoder
+    from model.training.one_style import OBJECTIVE
+    from model.training.perception import load_vgg19
+
+    return load_vgg19(vgg, OBJECTIVE.layers) if vgg else load_encoder(find_encoder(weights))
+
+
+def name_run(identity: list[Any], picture: bytes) -> str:
+    """16 hex digits that depend on everything given."""
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode() + picture).hexdigest()[:16]

@@ -81,18 +81,15 @@ def normalization(
     device: Device = "auto",
 ) -> None:
     """Compare normalizations, resampling and pooling; interrupt and start again as you like."""
-    import torch
-
     from app.commands.studypage import check_page, write_page
     from model.inference.device import choose_device
+    from model.inference.previews import middle_square
     from model.pictures.levels import to_tensor
-    from model.pictures.picture import encode_picture
+    from model.pictures.picture import encode_picture, load_picture
     from model.storage.assets import asset_folder
-    from model.storage.files import write_atomically
     from model.study.study import Study
     from model.study.variants import Material, StudySettings, list_runs, list_variants
     from model.training.crops import find_photos
-    from model.training.many_styles import load_style_pictures
 
     if photo_size % 4:
         raise typer.BadParameter(f"{photo_size} px is no multiple of 4")
@@ -108,25 +105,25 @@ def normalization(
         learning_rate=learning_rate,
         style_weight=style_weight,
     )
-    known = {entry["id"]: entry["path"] for entry in load_style_pictures(styles)}
-    chosen = style or list(known)[:STYLES]
-    if missing := sorted(set(chosen) - known.keys()):
-        raise typer.BadParameter(f"no {', '.join(missing)} in {styles}")
-    shown = load_square(sample or asset_folder("static") / "samples" / "astronaut.jpg", SAMPLE_SIDE)
+    works = choose_works(styles, style)
+    shown = middle_square(
+        load_picture(sample or asset_folder("static") / "samples" / "astronaut.jpg").rgb,
+        SAMPLE_SIDE,
+    )
     training = find_photos(photos)
     material = Material(
         training,
         find_photos(validation),
-        {id_: known[id_] for id_ in chosen},
+        works,
         to_tensor(shown),
         LossNetworks(vgg, weights_folder(weights)),
         str(choose_device(device)),
     )
-    variants = list_variants(settings, chosen, with_pooling=vgg is not None)
+    variants = list_variants(settings, list(works), with_pooling=vgg is not None)
     if unknown := sorted(set(only or []) - {v.name for v in variants}):
         raise typer.BadParameter(f"no variant {', '.join(unknown)}")
     common = settings.to_dict() | {
-        "styles": chosen,
+        "styles": list(works),
         "photos": len(training),
         "loss_network": "VGG-19" if vgg else "the encoder",
     }
@@ -136,23 +133,41 @@ def normalization(
     record = load_record(output / RUNS_FILE, common)
     (pictures / "photo.png").write_bytes(encode_picture(shown, "png"))
     study = Study(settings, material, ("average", "max") if vgg else ("average",))
-    wanted = [
-        (variant, seed)
-        for variant, seed in list_runs(settings, variants)
-        if not only or variant.name in only
-    ]
+    wanted = [run for run in list_runs(settings, variants) if not only or run[0].name in only]
     waiting = [run for run in wanted if f"{run[0].name}/{run[1]}" not in record["runs"]]
     if waiting:  # a page alone is written of the machine that made the runs
-        record |= {
-            "machine": describe_machine(material.device, jobs),
-            "torch": torch.__version__,
-            # On a CPU, the processor's: others' work does not count in them.
-            "seconds": "processor_seconds" if material.device == "cpu" else "seconds",
-        }
+        record |= describe_runs(material.device, jobs)
+    run_and_record(study, waiting, jobs, record, output)
+    if page is not None:
+        write_page(page, output, record)
+
+
+def choose_works(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
+    """Path of each style picture by id: those asked for, or the first few of a folder."""
+    from model.training.many_styles import load_style_pictures
+
+    known = {entry["id"]: entry["path"] for entry in load_style_pictures(folder)}
+    chosen = wanted or list(known)[:STYLES]
+    if missing := sorted(set(chosen) - known.keys()):
+        raise typer.BadParameter(f"no {', '.join(missing)} in {folder}")
+    return {id_: known[id_] for id_ in chosen}
+
+
+def run_and_record(
+    study: "Study",
+    waiting: Sequence["tuple[Variant, int]"],
+    jobs: int,
+    record: dict[str, Any],
+    output: Path,
+) -> None:
+    """Make runs, each stored as soon as it ends."""
+    from model.pictures.picture import encode_picture
+    from model.storage.files import write_atomically
+
     console, began = error_console(), time.monotonic()
     for done, (variant, seed, (figures, strip)) in enumerate(run_all(study, waiting, jobs), 1):
         if strip is not None and seed == 0:
-            path = pictures / f"{variant.name}.png"
+            path = output / "pictures" / f"{variant.name}.png"
             write_atomically(path, encode_picture(strip, "png"))
         record["runs"][f"{variant.name}/{seed}"] = figures
         write_atomically(output / RUNS_FILE, json.dumps(record).encode())
@@ -162,8 +177,6 @@ def normalization(
             f"{done}/{len(waiting)} {variant.name}, seed {seed}: {state}; {left:.0f} min left",
             markup=False,
         )
-    if page is not None:
-        write_page(page, output, record)
 
 
 def run_all(
@@ -217,7 +230,7 @@ class LossNetworks:
     def __call__(self, pooling: "Pooling", global_content: bool) -> "LossNetwork":
         """The network with a kind of pooling, its content layer averaged over positions or not."""
         from model.training.encoder import find_encoder, load_encoder
-        from model.training.many_styles import StyleRecipe
+        from model.training.objective import Objective
         from model.training.perception import load_vgg19
 
         key = (pooling, global_content)
@@ -225,28 +238,22 @@ class LossNetworks:
             if self._vgg is None:
                 self._loaded[key] = load_encoder(find_encoder(self._weights))
             else:
-                recipe = StyleRecipe()
-                deep = recipe.content_layer
-                self._loaded[key] = load_vgg19(
-                    self._vgg,
-                    {*recipe.style_layers, deep},
-                    pooling,
-                    averaged=(deep,) if global_content else (),
-                )
+                objective = Objective()
+                averaged = (objective.content_layer,) if global_content else ()
+                self._loaded[key] = load_vgg19(self._vgg, objective.layers, pooling, averaged)
         return self._loaded[key]
 
 
-def load_square(path: Path, side: int) -> "Image.Image":
-    """The centre square of a photo, ``side`` px to a side."""
-    from PIL import Image
+def describe_runs(device: str, jobs: int) -> dict[str, str]:
+    """What a record says of how its runs were made."""
+    import torch
 
-    from model.pictures.picture import load_picture
-
-    photo = load_picture(path).rgb
-    short = min(photo.size)
-    left, top = (photo.width - short) // 2, (photo.height - short) // 2
-    box = (left, top, left + short, top + short)
-    return photo.resize((side, side), Image.Resampling.LANCZOS, box=box)
+    return {
+        "machine": describe_machine(device, jobs),
+        "torch": torch.__version__,
+        # On a CPU, the processor's: others' work does not count in them.
+        "seconds": "processor_seconds" if device == "cpu" else "seconds",
+    }
 
 
 def describe_machine(device: str, jobs: int) -> str:

@@ -3,12 +3,16 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.commands.common import Device
 from app.commands.progress import run_with_progress
+
+if TYPE_CHECKING:
+    from model.training.loop import Loop, LoopConfig
+    from model.training.many_styles import StyleTable, StyleTask
 
 
 def train(
@@ -81,24 +85,16 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train one network on many styles; interrupt it and start it again as you like."""
-    import torch
-
     from model.inference.device import choose_device, choose_training_precision
     from model.inference.previews import render_previews
     from model.training.crops import find_photos
     from model.training.export import export_table, start_from
     from model.training.loop import Loop, LoopConfig
-    from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
-    from model.training.original import OriginalTask
+    from model.training.many_styles import StyleRecipe, StyleTask
     from model.training.perception import load_vgg19
 
     base, factors = parse_style_weights(style_weight or [])
-    entries = load_style_pictures(styles)
-    if only:
-        unknown = set(only) - {entry["id"] for entry in entries}
-        if unknown:
-            raise typer.BadParameter(f"no {', '.join(sorted(unknown))} in {styles}")
-        entries = [entry for entry in entries if entry["id"] in only]
+    entries = choose_entries(styles, only)
     recipe = StyleRecipe(
         photo_size=photo_size,
         batch_size=batch_size,
@@ -133,9 +129,7 @@ def train(
         compile=compiled,
         device=str(chosen),
     )
-    earlier: dict[str, Any] = {}
-    if start is not None:
-        earlier = start_from(task.module, entries, start).training
+    earlier = start_from(task.module, entries, start).training if start is not None else {}
     loop = Loop(task, config, output, recipe.to_dict())
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
@@ -144,22 +138,46 @@ def train(
     with loop.average.in_place_of(task.module):
         table = copy.deepcopy(task.module)
     if original_batch and original_steps:
-        polish = OriginalTask(table, recipe, task.crops.paths, held_out, str(chosen))
-        polishing = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
-        last = Loop(polish, polishing, output / f"original-{steps}", recipe.to_dict())
-        last.resume()
-        run_with_progress(last.run, last.step, original_steps)
-        with torch.no_grad():
-            table.codes[-1].copy_(last.average.values["row"])
-    training: dict[str, Any] = {
-        "recipe": recipe.to_dict(),
-        "steps": loop.step,
-        "photos_seen": earlier.get("photos_seen", 0) + loop.step * (batch_size + original_batch),
-        "seconds": round(loop.seconds),
-    }
-    export_table(table, entries, export, training)
+        last = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
+        polish_original(table, task, last, output / f"original-{steps}")
+    seen = earlier.get("photos_seen", 0) + loop.step * (batch_size + original_batch)
+    export_table(table, entries, export, describe_training(loop) | {"photos_seen": seen})
     if preview is not None:
         render_previews(export, preview)
+
+
+def describe_training(loop: "Loop") -> dict[str, Any]:
+    """What the network's file says of how it was made."""
+    return {"recipe": loop.recipe, "steps": loop.step, "seconds": round(loop.seconds)}
+
+
+def choose_entries(styles: Path, only: list[str] | None) -> list[dict[str, Any]]:
+    """The style pictures to train: those of a folder, or some of them."""
+    from model.training.many_styles import load_style_pictures
+
+    entries = load_style_pictures(styles)
+    if not only:
+        return entries
+    if unknown := set(only) - {entry["id"] for entry in entries}:
+        raise typer.BadParameter(f"no {', '.join(sorted(unknown))} in {styles}")
+    return [entry for entry in entries if entry["id"] in only]
+
+
+def polish_original(
+    table: "StyleTable", task: "StyleTask", config: "LoopConfig", output: Path
+) -> None:
+    """Train the row ``original`` alone, on the photos that the others were trained on."""
+    import torch
+
+    from model.training.loop import Loop
+    from model.training.original import OriginalTask
+
+    polish = OriginalTask(table, task.recipe, task.crops.paths, task.held_out, config.device)
+    loop = Loop(polish, config, output, task.recipe.to_dict())
+    loop.resume()
+    run_with_progress(loop.run, loop.step, config.steps)
+    with torch.no_grad():
+        table.codes[-1].copy_(loop.average.values["row"])
 
 
 def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:

@@ -7,17 +7,19 @@ not: `Patience` bounds it. Nothing is imported from DBOS before it is needed, ha
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.jobs.errors import JobsUnavailableError
+from app.jobs.files import jobs_folder
+from app.jobs.job import JobState
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
+    from dbos import DBOSClient, WorkflowStatus
     from sqlalchemy import Engine
 
 APPLICATION = "pastiche"
@@ -30,13 +32,49 @@ CONNECT_S = 5
 PATIENCE_S = 3.0  # of a call; SQLite and DBOS may each add a wait of their own
 PAUSE_S = 2.0  # after a failure: meanwhile, calls are refused without asking
 
+LEARNING_ERROR = "LearningError"  # by its name an error crosses the database
+
 T = TypeVar("T")
+
+_STATES: dict[str, JobState] = {
+    "DELAYED": "queued",
+    "ENQUEUED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "succeeded",
+    "CANCELLED": "cancelled",
+}
+_REASONS = {
+    "ERROR": "Something went wrong; the server's log says what.",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The worker ended each time it was tried.",
+}
 
 _logger = logging.getLogger("pastiche.jobs")
 
 
 class DatabaseBusyError(Exception):
     """The database did not answer in the time allowed."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job as the database has it.
+
+    Parameters
+    ----------
+    id
+        Of the job.
+    state
+        Where it stands.
+    order
+        What was asked for, see `app.jobs.order.Order`.
+    reason
+        Why it failed, for people; none if it did not.
+    """
+
+    id: str
+    state: JobState
+    order: dict[str, Any]
+    reason: str | None
 
 
 class Patience:
@@ -65,11 +103,6 @@ class Patience:
         until = getattr(self._local, "until", None)
         if until is not None and monotonic() > until:
             raise DatabaseBusyError
-
-
-def jobs_folder(data: Path) -> Path:
-    """Where jobs lie in a data folder."""
-    return data / "jobs"
 
 
 def database_url(settings: Settings) -> str:
@@ -117,7 +150,52 @@ class Database:
         self._engine: Engine | None = None
         self._broken_until = 0.0
 
-    def ask(self, call: "Callable[[DBOSClient], T]", at_once: bool = False) -> T:
+    def list(self, limit: int) -> list[Record]:
+        """The last records, newest first.
+
+        Raises
+        ------
+        JobsUnavailableError
+            The database does not answer; so of every method.
+        """
+        found = self._ask(
+            lambda client: client.list_workflows(name=WORKFLOW, sort_desc=True, limit=limit)
+        )
+        return [_read(record) for record in found]
+
+    def knows(self, id_: str) -> bool:
+        """Whether there is a record of this id; asked even right after a failure."""
+        found = self._ask(
+            lambda client: client.list_workflows(workflow_ids=[id_], load_input=False),
+            at_once=True,
+        )
+        return bool(found)
+
+    def enqueue(self, id_: str, order: dict[str, Any]) -> None:
+        """Queue a job; where this fails, it may have been queued all the same."""
+        self._ask(lambda client: self._enqueue(client, id_, order))
+
+    def cancel(self, id_: str) -> None:
+        """Cancel a job; the worker hears of it at its next step."""
+        self._ask(lambda client: client.cancel_workflow(id_))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Drop records."""
+        self._ask(lambda client: client.delete_workflows(list(ids)))
+
+    @staticmethod
+    def _enqueue(client: "DBOSClient", id_: str, order: dict[str, Any]) -> None:
+        client.enqueue(
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": id_,
+                "app_version": APPLICATION_VERSION,
+            },
+            order,
+        )
+
+    def _ask(self, call: "Callable[[DBOSClient], T]", at_once: bool = False) -> T:
         """What a call on the client answers.
 
         Parameters
@@ -159,6 +237,17 @@ class Database:
                 prepare_database(self.settings)
                 self._client, self._engine = open_client(self.settings, self._patience)
             return self._client
+
+
+def _read(record: "WorkflowStatus") -> Record:
+    state = _STATES.get(record.status, "failed")
+    reason = None
+    if state == "failed":
+        reason = _REASONS.get(record.status, _REASONS["ERROR"])
+        if getattr(record.error, "name", "") == LEARNING_ERROR:
+            reason = str(getattr(record.error, "message", reason))
+    arguments: Any = record.input
+    return Record(record.workflow_id, state, arguments["args"][0], reason)
 
 
 def open_client(settings: Settings, patience: Patience) -> "tuple[DBOSClient, Engine]":

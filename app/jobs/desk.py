@@ -1,6 +1,6 @@
 """Jobs: styles being learned, as the service and the command line see them.
 
-The work is done by `app.jobs.worker`, another process. It is asked for by name, through DBOS.
+The work is done by `app.jobs.worker`, another process. It is asked for through the database.
 """
 
 import threading
@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
 
-from app.jobs.database import APPLICATION_VERSION, QUEUE, WORKFLOW, Database, jobs_folder
+from app.jobs.database import Database, Record
 from app.jobs.errors import (
     JobsUnavailableError,
     KeyReusedError,
@@ -18,13 +17,10 @@ from app.jobs.errors import (
     QueueFullError,
     UnknownJobError,
 )
-from app.jobs.files import JobFiles
-from app.jobs.job import Job, JobState
+from app.jobs.files import JobFiles, jobs_folder
+from app.jobs.job import Job
 from app.jobs.order import Order, job_id
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from dbos import DBOSClient, WorkflowStatus
 
 FRESH_S = 0.4  # for so long a list is used again
 MAX_KEPT = 200
@@ -32,19 +28,6 @@ KEPT_S = 7 * 24 * 3600
 ORPHANED_S = 3600  # after which files without a record are not about to be queued
 MAX_RETRY_AFTER_S = 600
 FIRST_GUESS_S = 60  # a job's duration
-LEARNING_ERROR = "LearningError"  # by its name an error crosses the database
-
-_STATES: dict[str, JobState] = {
-    "DELAYED": "queued",
-    "ENQUEUED": "queued",
-    "PENDING": "running",
-    "SUCCESS": "succeeded",
-    "CANCELLED": "cancelled",
-}
-_REASONS = {
-    "ERROR": "Something went wrong; the server's log says what.",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "The worker ended each time it was tried.",
-}
 
 
 class Jobs:
@@ -80,12 +63,8 @@ class Jobs:
         """
         with self._listing:
             if monotonic() >= self._fresh_until:
-                records = self._database.ask(
-                    lambda client: client.list_workflows(
-                        name=WORKFLOW, sort_desc=True, limit=2 * MAX_KEPT
-                    )
-                )
-                self._digests = {r.workflow_id: _order(r).digest for r in records}
+                records = self._database.list(limit=2 * MAX_KEPT)
+                self._digests = {r.id: Order.of(r.order).digest for r in records}
                 self._listed = [self._describe(record) for record in records]
                 self._fresh_until = monotonic() + FRESH_S
             return self._listed
@@ -164,7 +143,7 @@ class Jobs:
                 files.remove()
                 raise
             try:
-                self._database.ask(lambda client: self._enqueue(client, id_, order))
+                self._database.enqueue(id_, asdict(order))
             except JobsUnavailableError:
                 self._remove_unless_queued(id_)
                 raise
@@ -174,10 +153,7 @@ class Jobs:
     def _remove_unless_queued(self, id_: str) -> None:
         """Drop the files of a job after a call that failed, perhaps only after it was queued."""
         with suppress(JobsUnavailableError):  # nobody knows: `prune` will
-            if not self._database.ask(
-                lambda client: client.list_workflows(workflow_ids=[id_], load_input=False),
-                at_once=True,
-            ):
+            if not self._database.knows(id_):
                 self.files(id_).remove()
 
     def cancel(self, id_: str) -> Job:
@@ -192,7 +168,7 @@ class Jobs:
         """
         job = self.find(id_)
         if not job.finished:
-            self._database.ask(lambda client: client.cancel_workflow(id_))
+            self._database.cancel(id_)
             self.files(id_).ask_to_stop()  # or the worker would hear of it seconds later
             if job.state == "queued":
                 self.files(id_).clear()  # no worker will
@@ -212,7 +188,7 @@ class Jobs:
         ended = [job for job in self.all() if job.finished]
         gone = [job.id for i, job in enumerate(ended) if i >= MAX_KEPT or job.created < before]
         if gone:
-            self._database.ask(lambda client: client.delete_workflows(gone))
+            self._database.delete(gone)
         self._stale()
         known = {job.id: job for job in self.all()}
         if not self._folder.is_dir():
@@ -230,17 +206,6 @@ class Jobs:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
-
-    def _enqueue(self, client: "DBOSClient", id_: str, order: Order) -> None:
-        client.enqueue(
-            {
-                "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
-                "workflow_id": id_,
-                "app_version": APPLICATION_VERSION,
-            },
-            asdict(order),
-        )
 
     def _check_same(self, order: Order, id_: str) -> None:
         if self._digests.get(id_) != order.digest:
@@ -260,32 +225,21 @@ class Jobs:
     def _stale(self) -> None:
         self._fresh_until = 0.0
 
-    def _describe(self, record: "WorkflowStatus") -> Job:
-        order, state = _order(record), _STATES.get(record.status, "failed")
-        files = self.files(record.workflow_id)
+    def _describe(self, record: Record) -> Job:
+        order, files = Order.of(record.order), self.files(record.id)
         progress = files.last_progress() or {}
-        reason = None
-        if state == "failed":
-            reason = _REASONS.get(record.status, _REASONS["ERROR"])
-            if getattr(record.error, "name", "") == LEARNING_ERROR:
-                reason = str(getattr(record.error, "message", reason))
         job = Job(
-            id=record.workflow_id,
+            id=record.id,
             kind=order.kind,
             title=order.title,
-            state=state,
+            state=record.state,
             created=order.created,
             learns=order.style,
             step=progress.get("step"),
             steps=progress.get("steps"),
             losses=progress.get("losses"),
-            reason=reason,
+            reason=record.reason,
         )
         if job.finished:
             return job
         return replace(job, eta_s=progress.get("eta_s"), has_preview=files.preview.exists())
-
-
-def _order(record: "WorkflowStatus") -> Order:
-    arguments: Any = record.input
-    return Order.of(arguments["args"][0])

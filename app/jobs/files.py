@@ -36,6 +36,11 @@ class Event:
     data: dict[str, Any]
 
 
+def jobs_folder(data: Path) -> Path:
+    """Where jobs lie in a data folder."""
+    return data / "jobs"
+
+
 class JobFiles:
     """The folder of one job.
 

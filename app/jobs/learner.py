@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from app.jobs.database import jobs_folder
-from app.jobs.files import JobFiles
+from app.jobs.files import JobFiles, jobs_folder
 from app.jobs.order import Order
 from app.jobs.priority import Deference
 from app.settings import Settings

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 from app.jobs.database import (
     APPLICATION,
     APPLICATION_VERSION,
+    LEARNING_ERROR,
     QUEUE,
     WORKFLOW,
     database_url,
-    jobs_folder,
     prepare_database,
     quiet_logs,
 )
-from app.jobs.desk import LEARNING_ERROR, Jobs
+from app.jobs.desk import Jobs
+from app.jobs.files import jobs_folder
 from app.jobs.locks import FileLock
 from app.jobs.order import Order
 from app.settings import Settings

@@ -149,6 +149,7 @@ class StyleTask:
         device: str = "cpu",
     ) -> None:
         self.recipe = recipe
+        self.held_out = list(validation)
         self.objective = recipe.objective
         self.style_ids = list(style_paths)
         torch.manual_seed(recipe.seed)
