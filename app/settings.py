@@ -86,7 +86,8 @@ class Settings(BaseSettings):
     batch_pixels: int | None = Field(
         default=None,
         ge=1,
-        description="Most pixels of a batch; unset: 8,000,000 on a GPU, 300,000 on CPU.",
+        description="Most pixels of a batch; unset: 8,000,000 on a GPU that holds as much, "
+        "300,000 on CPU.",
     )
     whole_pixels: int | None = Field(
         default=None,

@@ -2,7 +2,8 @@
 
 A recipe is a `Task`: it says what is trained, what a step sees and what it costs. The loop knows
 nothing of styles. Every batch is a function of its step, so the step is all the random state there
-is, and a resumed run equals an uninterrupted one.
+is, and a resumed run equals an uninterrupted one: on a CPU to the last bit, on a GPU, whose kernels
+add in no fixed order, up to rounding.
 """
 
 import csv
