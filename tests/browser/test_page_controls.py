@@ -156,8 +156,31 @@ def test_comparing_by_keyboard_and_by_mouse(pastiche: Pastiche, photo: MakePhoto
     expect(pastiche.divider).to_have_value("25")
 
 
+def test_a_hundred_per_cent_means_pixels_and_small_photos_are_not_blown_up(
+    pastiche: Pastiche, photo: MakePhoto
+) -> None:
+    frame, fit = pastiche.page.locator(".frame"), pastiche.page.locator("#zoom-fit")
+    pastiche.upload(photo(260, 260))
+    pastiche.expect_result()
+    assert frame.evaluate("frame => frame.clientWidth") <= 260
+    pastiche.upload(photo(1500, 1500))
+    pastiche.expect_result()
+    assert frame.evaluate("frame => frame.clientWidth") < 1000
+    frame.dblclick(position={"x": 100, "y": 100})
+    while fit.text_content() != "100 %":
+        pastiche.page.get_by_role("button", name="Zoom out").click()
+    assert frame.evaluate("frame => frame.clientWidth * devicePixelRatio") == pytest.approx(1500)
+    frame.dblclick(position={"x": 100, "y": 100})
+    expect(fit).to_have_text("Fit")
+    pastiche.page.keyboard.down("Control")
+    pastiche.page.mouse.wheel(0, -100)
+    expect(fit).not_to_have_text("Fit")
+    pastiche.page.mouse.wheel(0, 100)
+    expect(fit).to_have_text("Fit")
+
+
 def test_zoom_and_full_screen(pastiche: Pastiche, photo: MakePhoto) -> None:
-    pastiche.upload(photo())
+    pastiche.upload(photo(600, 450))  # as large as it can be shown, with nothing beyond the edge
     pastiche.expect_result()
     frame = pastiche.page.locator(".frame")
     before = frame.bounding_box()

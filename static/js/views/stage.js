@@ -28,6 +28,7 @@ export function connectStage(store) {
     before.src = photo.url;
     before.alt = `Your photo, ${photo.name}`;
     viewer.style.setProperty("--aspect", String(photo.width / photo.height));
+    viewer.style.setProperty("--own-width", `${photo.width}px`);
   });
   store.watch(["rendering", "styles"], ({ rendering, mix, styles }) => {
     viewer.classList.toggle("has-result", rendering !== null);

@@ -2,38 +2,74 @@
 
 import { find } from "../dom.js";
 
+/** Times the size that fits; where a pixel of the photo fills one of the screen is one more. */
 const LEVELS = [1, 1.5, 2, 3, 4, 6];
+/** Of a wheel or two fingers, until the next level. */
+const WHEEL_STEP = 40;
 
 /** @param {import("../store.js").Store} store */
 export function connectZoom(store) {
   const stage = find(document, "#stage", HTMLElement);
   const viewer = find(document, "#viewer", HTMLElement);
   const scroller = find(document, "#scroller", HTMLElement);
+  const frame = find(scroller, ".frame", HTMLElement);
   const zoomIn = find(document, "#zoom-in", HTMLButtonElement);
   const zoomOut = find(document, "#zoom-out", HTMLButtonElement);
   const fit = find(document, "#zoom-fit", HTMLButtonElement);
   const fullScreen = find(document, "#full-screen", HTMLButtonElement);
-  let level = 0;
+  let factor = 1;
 
-  const zoom = (/** @type {number} */ next) => {
-    level = Math.min(LEVELS.length - 1, Math.max(0, next));
-    const middleX = (scroller.scrollLeft + scroller.clientWidth / 2) / scroller.scrollWidth;
-    const middleY = (scroller.scrollTop + scroller.clientHeight / 2) / scroller.scrollHeight;
-    viewer.style.setProperty("--zoom", String(LEVELS[level]));
-    viewer.classList.toggle("is-zoomed", level > 0);
-    scroller.scrollLeft = middleX * scroller.scrollWidth - scroller.clientWidth / 2;
-    scroller.scrollTop = middleY * scroller.scrollHeight - scroller.clientHeight / 2;
-    scroller.tabIndex = level > 0 ? 0 : -1; // arrow keys scroll it
-    fit.textContent = level > 0 ? `${LEVELS[level] * 100} %` : "Fit";
-    zoomOut.disabled = level === 0;
-    zoomIn.disabled = level === LEVELS.length - 1;
+  /** The factor at which pixels are pixels. */
+  const pixels = () => {
+    const width = store.state.photo?.width ?? 0;
+    return (width * factor) / (frame.clientWidth * devicePixelRatio || 1);
   };
-  zoomIn.addEventListener("click", () => zoom(level + 1));
-  zoomOut.addEventListener("click", () => zoom(level - 1));
-  fit.addEventListener("click", () => zoom(0));
-  store.watch(["photo"], () => zoom(0));
+  const levels = () => [...LEVELS, pixels()].filter((level) => level >= 1).sort((a, b) => a - b);
+  const further = () => levels().find((level) => level > factor * 1.01);
+  const nearer = () => levels().findLast((level) => level < factor / 1.01);
 
-  connectPan(scroller, () => level > 0);
+  const zoom = (/** @type {number} */ next, x = 0.5, y = 0.5) => {
+    // What lies under this point of the view stays there.
+    const [offsetX, offsetY] = [scroller.clientWidth * x, scroller.clientHeight * y];
+    const shareX = (scroller.scrollLeft + offsetX) / scroller.scrollWidth;
+    const shareY = (scroller.scrollTop + offsetY) / scroller.scrollHeight;
+    factor = next;
+    viewer.style.setProperty("--zoom", String(factor));
+    viewer.classList.toggle("is-zoomed", factor > 1);
+    scroller.scrollLeft = shareX * scroller.scrollWidth - offsetX;
+    scroller.scrollTop = shareY * scroller.scrollHeight - offsetY;
+    scroller.tabIndex = factor > 1 ? 0 : -1; // arrow keys scroll it
+    fit.textContent = factor > 1 ? `${Math.round((factor / pixels()) * 100)} %` : "Fit";
+    zoomOut.disabled = factor === 1;
+    zoomIn.disabled = further() === undefined;
+  };
+  const zoomTo = (/** @type {number | undefined} */ next, /** @type {MouseEvent} */ event) => {
+    const box = scroller.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width;
+    if (next !== undefined) zoom(next, x, (event.clientY - box.top) / box.height);
+  };
+  zoomIn.addEventListener("click", () => zoom(further() ?? factor));
+  zoomOut.addEventListener("click", () => zoom(nearer() ?? 1));
+  fit.addEventListener("click", () => zoom(1));
+  scroller.addEventListener("dblclick", (event) =>
+    zoomTo(factor > 1 ? 1 : Math.max(2, pixels()), event),
+  );
+  let wheeled = 0;
+  scroller.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey) return; // it scrolls
+      event.preventDefault();
+      wheeled += event.deltaY;
+      if (Math.abs(wheeled) < WHEEL_STEP) return;
+      zoomTo(wheeled < 0 ? further() : nearer(), event);
+      wheeled = 0;
+    },
+    { passive: false },
+  );
+  store.watch(["photo"], () => zoom(1));
+
+  connectPan(scroller, () => factor > 1);
 
   fullScreen.hidden = !document.fullscreenEnabled;
   fullScreen.addEventListener("click", () =>
