@@ -66,7 +66,7 @@ def train(
     ] = 0,
     stable_weight: Annotated[
         float, typer.Option(min=0, help="Of the change that the grain makes.")
-    ] = 0.05,
+    ] = 0.3,
     smooth_share: Annotated[
         float, typer.Option(min=0, max=1, help="Crops that are smooth: skies, nights.")
     ] = 0.03,

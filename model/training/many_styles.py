@@ -54,9 +54,10 @@ class StyleRecipe:
         Of ``original``'s loss, the logarithm of its mean squared error: a plain error would weigh
         less and less as it falls.
     stable_batch, stable_weight
-        So many styled crops a step are stylized with grain on them, too; the weight of the squared
-        difference of the two pictures, relative to the grain's own. Without it the network makes a
-        weave of the grain in plain areas: the cheapest way to a low style loss early in training.
+        So many styled crops a step are stylized with grain on them, too; the weight of
+        log(1 + g^2), where g is the grain gain: the difference of the two pictures over the grain's
+        own. Without it the network makes a weave of the grain in plain areas: the cheapest way to a
+        low style loss early in training.
     row_rate
         Learning rate of the rows, as a multiple of the convolutions'.
     muon_rate
@@ -83,7 +84,7 @@ class StyleRecipe:
     style_weights: dict[str, float] = field(default_factory=dict)
     original_weight: float = 2.0
     stable_batch: int = 0
-    stable_weight: float = 0.05
+    stable_weight: float = 0.3
     row_rate: float = 6.0
     muon_rate: float = 0.0
     min_share: float = 0.35
@@ -232,7 +233,8 @@ class StyleTask:
         losses = {"total": total, "content": content.mean(), "style": style.mean()}
         if recipe.stable_batch:
             moved = square_error(pictures[styled:stable], pictures[: len(grain)])
-            losses["stable"] = (moved / grain.square()).mean()
+            # The logarithm, since in a plain crop the ratio is a hundred times that of any other.
+            losses["stable"] = (moved / grain.square()).log1p().mean()
             losses["total"] = losses["total"] + recipe.stable_weight * losses["stable"]
         if recipe.original_batch:
             losses["original"] = log_error(pictures[stable:], photos[stable:]).mean()
