@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -26,7 +26,11 @@ class Pool:
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function on one of the threads; cancelling drops it if it has not begun."""
-        return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
+        return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The same, for who wants to know when it has ended: a running call cannot be cancelled."""
+        return self._executor.submit(call, *args, **kwargs)
 
     def close(self) -> None:
         """Drop what waits, let go of the threads."""

@@ -103,10 +103,12 @@ async def stylize_upload(
     width, height = fitted_size(size, options.max_side)
     _check_output(width, height, options.format)
     with engine.admit(width * height):
-        picture, levels = await services.codec_pool.run(
-            _decode, upload, max_bytes, services, options.max_side
+        decoded = await services.decoders.run(
+            size[0] * size[1], _decode, upload, max_bytes, services, options.max_side
         )
-        timings.add("decode", perf_counter() - begun)
+        timings.add("decode", decoded.took_s)
+        timings.add("queue", perf_counter() - begun - decoded.took_s)
+        picture, levels = decoded.value
         levels = await _stylize(services, levels, code, options, timings)
         begun = perf_counter()
         format = options.format or _output_format(picture)

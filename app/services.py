@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.decoding import Decoders
 from app.engine.protocol import Engine, LoadingError
 from app.jobs.desk import Jobs
 from app.library import SharedLibrary
@@ -22,7 +23,7 @@ class Services:
     Parameters
     ----------
     codec_pool
-        Decodes and encodes pictures.
+        Encodes pictures.
     jobs
         Styles being learned, by another process.
     header_pool
@@ -31,6 +32,8 @@ class Services:
         The library, one call at a time.
     jobs_pool
         The jobs: a database that hangs holds up nothing else.
+    decoders
+        Decode uploads, in turns.
     watchers
         Seats of clients that watch a job.
     library
@@ -47,6 +50,16 @@ class Services:
     jobs_pool: Pool = field(default_factory=lambda: Pool(2, "jobs"))
     library: SharedLibrary | None = None
     watchers: Seats = field(default_factory=lambda: Seats(MAX_WATCHERS))
+    decoders: Decoders = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.decoders = Decoders(
+            settings.codec_threads,
+            settings.max_pixels,
+            settings.max_queue_requests,
+            settings.deadline_s,
+        )
 
     @property
     def styles(self) -> SharedLibrary:
@@ -63,6 +76,7 @@ class Services:
 
     def close(self) -> None:
         """Let go of all threads but the engine's."""
+        self.decoders.close()
         for pool in (self.codec_pool, self.header_pool, self.library_pool, self.jobs_pool):
             pool.close()
         self.jobs.close()

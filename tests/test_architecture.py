@@ -17,6 +17,7 @@ HOUSE = (
     *("model.storage", "model.pictures", "model.network", "model.styles"),
     *("model.inference", "model.training", "model.study"),
     *("app.settings", "app.logs", "app.metrics", "app.pools", "app.jobs", "app.engine"),
+    "app.decoding",
     *("app.library", "app.services", "app.web", "app.rendering", "app.routes"),
     *("app.main", "app.server", "app.commands", "app.cli", "app.launch"),
 )

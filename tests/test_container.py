@@ -177,11 +177,11 @@ def test_contradictory_files_are_refused_at_once(file: bytes) -> None:
 def test_pillow_and_the_header_must_agree_on_the_size() -> None:
     container = read_container(GOOD_FILES["png"], "png")
     with pytest.raises(ValueError, match="two sizes"):
-        decode_pixels(replace(container, size=(9, 9)))
+        decode_pixels(replace(container, size=(9, 9)), (9, 9))
 
 
 def test_running_out_of_memory_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(images, "decode_pixels", fail)

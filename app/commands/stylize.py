@@ -228,9 +228,7 @@ class Treatment:
         from model.pictures.picture import FORMATS_BY_SUFFIX, encode_picture, load_picture
         from model.storage.files import write_atomically
 
-        picture = load_picture(conversion.source, self.limits)
-        if self.max_side is not None:
-            picture = picture.resized(self.max_side)
+        picture = load_picture(conversion.source, self.limits, self.max_side)
         picture = self.stylizer.stylize(picture, self.look, self.tiles.value, progress)
         format = FORMATS_BY_SUFFIX[conversion.target.suffix.lower()]
         encoded = encode_picture(picture.rgb, format, self.quality, picture.alpha)

@@ -1,6 +1,7 @@
 """``POST /v1/styles`` and retunes: styles to be learned, as jobs."""
 
 import hashlib
+from math import prod
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
@@ -112,18 +113,21 @@ async def _submit(
     id_: str,
 ) -> Job:
     max_bytes, limits = services.settings.max_upload_bytes, services.settings.picture_limits
-    for upload in (image, photo):
-        if upload is not None:
-            await services.header_pool.run(measure_upload, upload, max_bytes, limits)
-    painting = await services.codec_pool.run(
-        _copy_painting, image, max_bytes, limits, recipe["stroke_size"]
+    pixels = {
+        upload: prod(await services.header_pool.run(measure_upload, upload, max_bytes, limits))
+        for upload in (image, photo)
+        if upload is not None
+    }
+    decode = services.decoders.run
+    painting = await decode(
+        pixels[image], _copy_painting, image, max_bytes, limits, recipe["stroke_size"]
     )
     shown = None
     if photo is not None:
-        shown = await services.codec_pool.run(_copy_photo, photo, max_bytes, limits)
+        shown = (await decode(pixels[photo], _copy_photo, photo, max_bytes, limits)).value
     digest = await services.codec_pool.run(_digest, title, recipe, image, photo, max_bytes)
     order = Order("new", style_id(title, id_), title, recipe, digest, now())
-    return await services.jobs_pool.run(services.jobs.submit, order, painting, shown, id_)
+    return await services.jobs_pool.run(services.jobs.submit, order, painting.value, shown, id_)
 
 
 def _copy_painting(

@@ -57,7 +57,7 @@ def decode_upload(
     PictureError
         It cannot be decoded.
     """
-    return read_picture(read_upload(upload.file, max_bytes), limits).resized(max_side)
+    return read_picture(read_upload(upload.file, max_bytes), limits, max_side)
 
 
 def read_upload(file: BinaryIO, max_bytes: int) -> bytes:

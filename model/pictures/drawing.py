@@ -4,15 +4,25 @@ import io
 from contextlib import suppress
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from model.pictures.container import Container
+
+REDUCING_GAP = 2.0  # a picture is shrunk fast to twice the size wanted, and well from there
 
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
 
-def decode_pixels(container: Container) -> tuple[Image.Image, Image.Image | None]:
+def decode_pixels(
+    container: Container, size: tuple[int, int]
+) -> tuple[Image.Image, Image.Image | None]:
     """Decode the pixels, as they lie in the file: RGB in sRGB, and alpha unless all is opaque.
+
+    Parameters
+    ----------
+    size
+        Width and height in px to shrink the picture to, as soon as can be: every step after it
+        takes time and memory by the pixel.
 
     Raises
     ------
@@ -23,12 +33,39 @@ def decode_pixels(container: Container) -> tuple[Image.Image, Image.Image | None
     with Image.open(stream, formats=[container.format]) as file:  # one format: an allow-list
         if file.size != container.size:
             raise ValueError("the header names two sizes")
+        box: tuple[float, float, float, float] = (0, 0, *file.size)
+        if size != container.size:  # a JPEG can be decoded at 1/2, 1/4, 1/8
+            wanted = int(size[0] * REDUCING_GAP), int(size[1] * REDUCING_GAP)
+            drafted = file.draft(None, wanted)
+            box = drafted[1] if drafted is not None else box
+        image = _load(file)
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    image = _with_alpha(image, container.depth)
+    if size != container.size:
+        image = image.resize(size, Image.Resampling.LANCZOS, box, REDUCING_GAP)
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    if alpha is not None and alpha.getextrema()[0] == 255:
+        alpha = None
+    return _convert_to_srgb(_opaque(image), container.profile), alpha
+
+
+def _load(file: ImageFile.ImageFile) -> Image.Image:
+    """The decoded picture.
+
+    Pillow's decoder of WebP holds two canvases, and keeps them beside the picture: 800 MB for 50
+    megapixels. Here it goes before the picture is made, of the very bytes that it gave.
+    """
+    decoder = getattr(file, "_decoder", None)
+    if file.format != "WEBP" or decoder is None:
         file.load()  # what ``verify`` and the header pass may still be cut short
-        image: Image.Image = file
-        if image.mode == "P":
-            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        alpha = _alpha(image, container.depth)
-        return _convert_to_srgb(_opaque(image), container.profile), alpha
+        return file
+    first = decoder.get_next()
+    if first is None:
+        raise ValueError("no frame")
+    file._decoder = decoder = None  # type: ignore[attr-defined]
+    mode = file.rawmode  # type: ignore[attr-defined] # RGBA, or RGBX: four bytes a pixel
+    return Image.frombuffer(mode, file.size, first[0], "raw", mode, 0, 1)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -40,16 +77,16 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image if image.mode == "CMYK" else image.convert("RGB")
 
 
-def _alpha(image: Image.Image, depth: int) -> Image.Image | None:
-    """The alpha channel, None if opaque everywhere."""
+def _with_alpha(image: Image.Image, depth: int) -> Image.Image:
+    """In mode L, LA, RGB, RGBX, RGBA or CMYK, a transparent colour as alpha."""
     key = image.info.pop("transparency", None)  # taken out, or converting would look for it too
-    if image.mode in ("LA", "RGBA"):
-        alpha = image.getchannel("A")
-    elif key is not None:
-        alpha = _keyed_alpha(image, key, depth)
-    else:
-        return None
-    return None if alpha.getextrema()[0] == 255 else alpha
+    if image.mode in ("LA", "RGBA", "RGBX"):
+        return image
+    alpha = None if key is None else _keyed_alpha(image, key, depth)
+    image = _opaque(image)
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
 
 
 def _keyed_alpha(image: Image.Image, key: int | tuple[int, ...], depth: int) -> Image.Image:

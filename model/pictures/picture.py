@@ -7,7 +7,7 @@ behind the boundary sees nothing else.
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -59,7 +59,7 @@ class Picture:
     Parameters
     ----------
     rgb
-        Mode RGB. Where the file is transparent, it lies over a plain colour.
+        Mode RGB. Where nothing of the file is visible, a plain colour.
     alpha
         Mode L, the same size; None if the picture is opaque everywhere.
     format
@@ -98,8 +98,13 @@ class Picture:
         size = fitted_size(self.size, max_side)
         if size == self.size:
             return self
-        alpha = self.alpha and self.alpha.resize(size, Image.Resampling.LANCZOS)
-        return Picture(self.rgb.resize(size, Image.Resampling.LANCZOS), alpha, self.format)
+        if self.alpha is None:
+            return replace(self, rgb=self.rgb.resize(size, Image.Resampling.LANCZOS))
+        whole = self.rgb.copy()
+        whole.putalpha(self.alpha)  # resized together, each pixel counts by its alpha
+        whole = whole.resize(size, Image.Resampling.LANCZOS)
+        alpha = whole.getchannel("A")
+        return Picture(_over_matte(whole.convert("RGB"), alpha), alpha, self.format)
 
 
 def fitted_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
@@ -108,10 +113,18 @@ def fitted_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def read_picture(data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
+def read_picture(
+    data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS, max_side: int | None = None
+) -> Picture:
     """Decode a picture that anyone may have sent.
 
     The bytes alone decide what it is. Of an animation only the first frame is ever read.
+
+    Parameters
+    ----------
+    max_side
+        In px; a larger picture is shrunk to it (see `fitted_size`), which for a JPEG begins in the
+        decoder. None, the picture as it is.
 
     Raises
     ------
@@ -122,9 +135,10 @@ def read_picture(data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS)
     """
     container = _open_container(data, limits)
     with _refusing_broken(container.format):
-        rgb, alpha = decode_pixels(container)
+        size = container.size if max_side is None else fitted_size(container.size, max_side)
+        rgb, alpha = decode_pixels(container, size)
     if alpha is not None:
-        rgb = _flatten(rgb, alpha, _matte(rgb, alpha))
+        rgb = _over_matte(rgb, alpha)
     if container.orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[container.orientation])
         alpha = alpha and alpha.transpose(_UPRIGHT[container.orientation])
@@ -134,8 +148,10 @@ def read_picture(data: bytes | BinaryIO, limits: PictureLimits = DEFAULT_LIMITS)
     return Picture(rgb, alpha, container.format)
 
 
-def load_picture(path: Path, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
-    """Decode a picture on disk.
+def load_picture(
+    path: Path, limits: PictureLimits = DEFAULT_LIMITS, max_side: int | None = None
+) -> Picture:
+    """Decode a picture on disk; see `read_picture`.
 
     Raises
     ------
@@ -144,7 +160,7 @@ def load_picture(path: Path, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
     OSError
         The file cannot be read.
     """
-    return read_picture(path.read_bytes(), limits)
+    return read_picture(path.read_bytes(), limits, max_side)
 
 
 def measure_picture(
@@ -194,11 +210,21 @@ def _flatten(rgb: Image.Image, alpha: Image.Image, color: str | tuple[int, ...])
     return flat
 
 
+def _over_matte(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+    """The matte where nothing is visible; what is, half or in full, keeps its own colour.
+
+    Alpha is put back over the result: colours mixed with the matte here would show.
+    """
+    visible = alpha.point([0] + [255] * 255)
+    return _flatten(rgb, visible, _matte(rgb, alpha))
+
+
 def _matte(rgb: Image.Image, alpha: Image.Image) -> tuple[int, ...]:
     """The plain colour behind a transparent picture: the mean of what is visible.
 
     The network normalizes by statistics of the whole picture. White or black would shift them and
     draw an outline to be stylized; the mean is as near as a plain colour gets to not being there.
+    Pixels count by their alpha.
     """
     if alpha.getextrema()[1] == 0:
         return (128, 128, 128)

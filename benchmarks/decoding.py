@@ -1,0 +1,119 @@
+"""Many files that are tiny and huge at once, beside good small pictures: answers and memory.
+
+    python benchmarks/decoding.py
+
+Forty lossless WebPs of 7,000 x 7,000 px (2 kB each) and twenty pictures of 64 px are posted
+together to a server of its own with the shipped weights. Linux.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from server_helpers import Server, running_server  # noqa: E402
+from service_helpers import photo_bytes  # noqa: E402
+
+
+def webp(side: int) -> bytes:
+    """A file of few bytes and many pixels."""
+    stream = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 30, 40)).save(stream, "WEBP", lossless=True)
+    return stream.getvalue()
+
+
+def request(photo: bytes) -> bytes:
+    """A whole request: a client library's own work would be measured with it."""
+    fields = {"style": "starry-night", "max_side": "64"}
+    body = b"".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    )
+    body += b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    body += photo + b"\r\n--b--\r\n"
+    head = (
+        f"POST /v1/stylize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def post(server: Server, sent: bytes) -> tuple[int, float]:
+    """Status and seconds of one request."""
+    begun, answer = time.monotonic(), b""
+    with server.connect(sent) as connection:
+        connection.settimeout(120)
+        while chunk := connection.recv(65_536):
+            answer += chunk
+    return int(answer.split()[1]), time.monotonic() - begun
+
+
+class Memory:
+    """Follows the resident memory of a process, in MB."""
+
+    def __init__(self, pid: int) -> None:
+        self._path = Path(f"/proc/{pid}/status")
+        self.idle = self.peak = self._now()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, the peak being known."""
+        self._done.set()
+        self._thread.join()
+
+    def _now(self) -> float:
+        return int(self._path.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+    def _follow(self) -> None:
+        while not self._done.wait(0.005):
+            self.peak = max(self.peak, self._now())
+
+
+def main() -> None:
+    """Print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=40)
+    parser.add_argument("--small", type=int, default=20)
+    parser.add_argument("--side", type=int, default=7000)
+    arguments = parser.parse_args()
+    file = webp(arguments.side)
+    bomb, good = request(file), request(photo_bytes(64, 64, format="JPEG"))
+    print(f"{len(file)} bytes, {arguments.side} px a side")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server(ROOT / "weights", Path(folder)) as server,
+    ):
+        with ThreadPoolExecutor(20) as pool:  # idle is a server that has worked
+            warm = list(pool.map(lambda _: post(server, good), range(20)))
+        print(f"small ones alone: slowest {max(seconds for _, seconds in warm):.2f} s")
+        time.sleep(1)
+        memory = Memory(server.process.pid)
+        with ThreadPoolExecutor(arguments.files + arguments.small) as pool:
+            bombs = [pool.submit(post, server, bomb) for _ in range(arguments.files)]
+            small = [pool.submit(post, server, good) for _ in range(arguments.small)]
+            answers = [each.result() for each in small]
+            others = [each.result() for each in bombs]
+        memory.stop()
+        refused = sorted(seconds for status, seconds in others if status == 429)
+        print("large:", dict(Counter(status for status, _ in others)))
+        print(f"  last refusal after {refused[-1] if refused else 0:.2f} s,", end=" ")
+        print(f"last answer after {max((seconds for _, seconds in others), default=0):.2f} s")
+        print("small:", dict(Counter(status for status, _ in answers)))
+        print(f"  slowest {max(seconds for _, seconds in answers):.2f} s")
+        print(f"memory: idle {memory.idle:.0f} MB, peak +{memory.peak - memory.idle:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
