@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from time import monotonic
 from types import FrameType
+from typing import Any, NoReturn
 
 import uvicorn
 
@@ -21,6 +23,8 @@ from app.web.connections import PacedProtocol
 
 PACE_CHECK_S = 0.5
 SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full
+CLOSING_S = 2.0  # of grace_s, for what comes after the last answer
+ANSWERING_S = 0.5
 BACKLOG = 1024
 MAX_DESCRIPTORS = 65_536
 
@@ -39,10 +43,23 @@ def serve(settings: Settings | None = None) -> int:
     configure_logging(settings.log_format, settings.log_level)
     _allow_many_sockets()
     supervisor = WorkerSupervisor(settings)
+    server = PasticheServer(settings, supervisor)
     try:
-        return PasticheServer(settings, supervisor).serve_until_stopped()
-    finally:
+        code = server.serve_until_stopped()
         supervisor.stop()
+    finally:
+        supervisor.tell_to_stop()
+    if any(thread.daemon and thread.name.startswith("pastiche-") for thread in threading.enumerate()):
+        _end_process(code)  # a thread that still computes would be torn down under its feet
+    server.stop_watching()
+    return code
+
+
+def _end_process(code: int) -> NoReturn:
+    """End without waiting for threads; a worker ends by itself, and what is saved is saved."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _allow_many_sockets() -> None:
@@ -72,6 +89,8 @@ class PasticheServer(uvicorn.Server):
         self.settings = settings
         self.supervisor = supervisor if settings.worker else None
         self.failed = False
+        self._watchdog: threading.Timer | None = None
+        self._originals: dict[int, Any] = {}
         app = create_app(settings, self._end_in_failure)
         self.services: Services = app.state.services
         protocol = type(
@@ -117,23 +136,35 @@ class PasticheServer(uvicorn.Server):
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Stop: not ready, new and queued requests answered 503, running ones finished.
 
-        The port stays open while pictures are finished, so that whoever asks is told.
+        The port stays open while pictures are finished, so that whoever asks is told. What cannot
+        be finished is answered 503 in time for the process to be gone at ``grace_s``.
         """
         begun = monotonic()
+        self._watch_stop()
+        patience = self.settings.grace_s - min(CLOSING_S, self.settings.grace_s / 4)
         self.services.engine.drain()
         if self.supervisor is not None:
             self.supervisor.tell_to_stop()
         _logger.info("stopping", extra={"running": len(self.server_state.tasks)})
-        while monotonic() - begun < self.settings.grace_s and self._busy(begun):
+        while monotonic() - begun < patience and self._busy(begun):
             await asyncio.sleep(0.05)
-        left = self.settings.grace_s - (monotonic() - begun)
         # What is left now are clients too slow to be waited for, or too large a picture.
-        self.config.timeout_graceful_shutdown = max(1, round(left)) if not self._busy(begun) else 1
+        self.config.timeout_graceful_shutdown = 1
+        if self._busy(begun):
+            await self._turn_away()
         for connection in list(self.server_state.connections):
             if connection.cycle is None or connection.cycle.more_body:  # type: ignore[union-attr]
                 connection.transport.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         self._pace.cancel()
+
+    async def _turn_away(self) -> None:
+        """Answer what is unfinished: `RequestEnvelope` makes a 503 of a cancelled request."""
+        tasks = list(self.server_state.tasks)
+        _logger.warning("requests are not finished in time", extra={"count": len(tasks)})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=ANSWERING_S)
 
     def _busy(self, begun: float) -> bool:
         """Whether a request still deserves waiting for."""
@@ -167,15 +198,29 @@ class PasticheServer(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        originals = {
+        self._originals = {
             number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
         }
-        try:
-            yield
-        finally:
-            for number, handler in originals.items():
-                signal.signal(number, handler)
+        yield  # they stay: a second signal is heeded while all that follows is closed
 
-    def _stop(self, _: int, __: FrameType | None) -> None:
-        self.force_exit = self.should_exit
+    def stop_watching(self) -> None:
+        """All is closed: signals and time are no concern any more."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        for number, handler in self._originals.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        if self.should_exit:  # told a second time
+            _end_process(128 + number)
         self.should_exit = True
+        self._watch_stop()
+
+    def _watch_stop(self) -> None:
+        """From the first word on, the process is gone within ``grace_s``, whatever hangs."""
+        if self._watchdog is None:
+            self._watchdog = threading.Timer(
+                self.settings.grace_s, lambda: _end_process(1 if self.failed else 0)
+            )
+            self._watchdog.daemon = True
+            self._watchdog.start()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -235,6 +235,56 @@ def test_stop_finishes_what_runs_and_answers_the_rest(
         silent.close()
         slow.close()
         assert "Traceback" not in server.log.read_text()
+
+
+def endless(server: Server, pool: ThreadPoolExecutor) -> "Future[httpx2.Response]":
+    """A picture that outlasts any grace period of these tests, once it is computed."""
+    photo = upload(photo_bytes(7000, 5000, format="JPEG"))
+
+    def post() -> httpx2.Response:
+        with server.client() as client:
+            return client.post(URL, files=photo, data={"style": "amber"})
+
+    answer = pool.submit(post)
+    with server.client() as client:
+        wait_for_metric(client, "pastiche_queue_requests", 1.0)
+    time.sleep(1)
+    return answer
+
+
+def test_what_outlasts_the_grace_period_is_told_and_the_process_is_gone(
+    small_weights_folder: Path, tmp_path: Path
+) -> None:
+    limits = {"grace_s": 4, "max_side": 7000, "deadline_s": 600}
+    with (
+        running_server(small_weights_folder, tmp_path, **limits) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = endless(server, pool)
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 5
+        assert_problem(answer.result(), 503, "draining")
+        assert int(answer.result().headers["retry-after"]) >= 1
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_second_signal_stops_at_once(small_weights_folder: Path, tmp_path: Path) -> None:
+    limits = {"grace_s": 60, "max_side": 7000, "deadline_s": 600}
+    with (
+        running_server(small_weights_folder, tmp_path, **limits) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = endless(server, pool)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.7)
+        assert server.process.poll() is None, "what runs may finish"
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 128 + signal.SIGTERM
+        assert time.monotonic() - begun < 2
+        with suppress(httpx2.HTTPError):
+            answer.result()
 
 
 def test_sigterm_with_silent_sockets_does_not_hang(

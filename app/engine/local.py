@@ -13,6 +13,7 @@ import torch
 
 from app.engine.admission import PASSING_RATIO, Admission
 from app.engine.protocol import (
+    RETRY_AFTER_STOP_S,
     BrokenOutputError,
     DrainingError,
     EngineError,
@@ -37,8 +38,7 @@ from model.pictures.levels import Levels
 
 WARM_UP_SIDE = 256  # px
 SYNC_PIXELS = 1_000_000  # from here on, a GPU is waited for where others may pass
-RETRY_AFTER_STOP_S = 10  # by then another process answers
-STOP_PREPARING_S = 5.0  # a compiler cannot be interrupted; at the process's end it just ends
+STOP_PREPARING_S = 1.0  # a compiler cannot be interrupted; at the process's end it just ends
 
 _logger = logging.getLogger("pastiche.engine")
 

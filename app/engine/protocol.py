@@ -11,6 +11,8 @@ from app.engine.workqueue import Pastiche
 from model.inference.look import Look
 from model.pictures.levels import Levels
 
+RETRY_AFTER_STOP_S = 10  # by then another process answers
+
 
 class EngineError(Exception):
     """The engine cannot or will not stylize a picture now.

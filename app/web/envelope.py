@@ -1,5 +1,6 @@
 """Around every request: its id, its headers, its limits, its line in the log, its last resort."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,6 +10,7 @@ from time import perf_counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.engine.protocol import RETRY_AFTER_STOP_S, DrainingError
 from app.metrics import Metrics
 from app.web.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_response, to_api_error
 from app.web.security import SECURITY_HEADERS, check_request
@@ -65,6 +67,11 @@ class RequestEnvelope:
             await self.app(scope, limited, outcome.send)
         except ClientGoneError:
             outcome.status = CLIENT_GONE
+        except asyncio.CancelledError:  # by a server that stops, and no one else
+            if not outcome.started:
+                await self._answer_error(
+                    DrainingError(RETRY_AFTER_STOP_S), outcome, scope, receive
+                )
         except Exception as error:
             await self._answer_error(error, outcome, scope, receive)
         finally:
