@@ -30,6 +30,7 @@ from app.web.page import Page
 from app.web.schemas import Problem
 from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
+from model.storage.files import check_folder
 from model.styles.library import StyleLibrary
 
 API_VERSION = "1"
@@ -45,6 +46,14 @@ class PasticheApp(FastAPI):
         """The OpenAPI document."""
         schema = super().openapi()
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        settings: Settings = self.state.services.settings
+        if settings.api_key is None:  # nothing asks for a key
+            schema["components"].pop("securitySchemes", None)
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                open_ = path == stylize.PATH and not settings.api_key_for_stylize
+                if settings.api_key is None or open_:
+                    operation.pop("security", None)
         return schema
 
 
@@ -126,8 +135,12 @@ def _lifespan(
 
 async def _load(services: Services, on_failure: Callable[[], None]) -> None:
     try:
+        await services.library_pool.run(check_folder, services.settings.data_dir / "styles")
         await services.engine.start()
         services.library = await services.library_pool.run(_open_library, services)
+    except NotADirectoryError as error:
+        _logger.critical("the data folder cannot be used: %s", error)
+        on_failure()
     except (ValueError, OSError, EngineError) as error:
         _logger.critical("the network cannot be loaded: %s", error)
         on_failure()

@@ -49,7 +49,9 @@ def serve(settings: Settings | None = None) -> int:
         supervisor.stop()
     finally:
         supervisor.tell_to_stop()
-    if any(thread.daemon and thread.name.startswith("pastiche-") for thread in threading.enumerate()):
+    if any(
+        thread.daemon and thread.name.startswith("pastiche-") for thread in threading.enumerate()
+    ):
         _end_process(code)  # a thread that still computes would be torn down under its feet
     server.stop_watching()
     return code

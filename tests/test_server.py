@@ -143,6 +143,18 @@ def test_what_is_no_http(server: Server, sent: bytes) -> None:
     assert len(answer) < 4096
 
 
+def test_two_lengths_close_the_connection(server: Server) -> None:
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    sent = (
+        b"POST /v1/stylize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled
+    )
+    seconds, answer = closed_after_s(server.connect(sent), time.monotonic())
+    assert answer.split()[1] == b"400"
+    assert answer.count(b"HTTP/1.1") == 1, "what follows is not to be believed"
+    assert seconds < 3
+
+
 def test_health_answers_under_load_and_refusals_are_immediate(server: Server) -> None:
     def post(_: int) -> tuple[int, float]:
         with server.client() as client:
@@ -309,6 +321,20 @@ def test_a_network_that_cannot_be_loaded_ends_the_process(tmp_path: Path) -> Non
     )  # fmt: skip
     assert done.returncode == 1
     assert "cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_folder_that_is_a_file_ends_the_process(
+    small_weights_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("a file")
+    done = subprocess.run(  # noqa: S603 - its own script
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PASTICHE_WEIGHTS_DIR": str(small_weights_folder), "PASTICHE_PORT": "0",
+             "PASTICHE_DATA_DIR": str(tmp_path / "data"), "PASTICHE_DEVICE": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "not a folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 

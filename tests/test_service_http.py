@@ -1,5 +1,6 @@
 """The service as HTTP: bodies, addresses, hosts, origins, keys, headers; one shape of errors."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -308,3 +309,78 @@ def test_metrics_count(client: TestClient) -> None:
         "pastiche_ready 1.0",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/styles"), ("PUT", "/v1/styles/x/file"), ("POST", URL)],
+)
+def test_the_key_is_looked_at_before_the_body(
+    small_weights_folder: Path, tmp_path: Path, method: str, path: str
+) -> None:
+    app = create_app(
+        make_settings(
+            small_weights_folder, tmp_path, api_key="secret-key", api_key_for_stylize=True
+        )
+    )
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"20000000"),
+               (b"content-type", b"multipart/form-data")]  # fmt: skip
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(),
+        "headers": headers,
+        "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "",
+        "server": ("localhost", 80), "client": ("localhost", 1), "app": app, "state": {},
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 403
+
+
+def test_head_is_get_without_the_body(client: TestClient) -> None:
+    for path in ("/healthz", "/readyz", "/v1/styles", "/v1/styles/amber", "/metrics", "/", "/docs"):
+        head, get = client.head(path), client.get(path)
+        assert head.status_code == get.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-type"] == get.headers["content-type"]
+    assert client.head("/v1/styles/nobody").status_code == 404
+    assert client.head("/v1/jobs/x/events").status_code == 405
+    assert client.head(URL).status_code == 405
+
+
+@pytest.mark.parametrize("range_", ["bytes=9-1", "bytes=x", "lines=1-2", "bytes=999999999-"])
+def test_ranges_that_cannot_be_served(client: TestClient, range_: str) -> None:
+    response = client.get("/index.html", headers={"Range": range_})
+    assert response.status_code in (400, 416)
+    assert_problem(response, response.status_code)
+
+
+def test_the_api_declares_a_key_where_one_is_set(
+    small_weights_folder: Path, tmp_path: Path
+) -> None:
+    def declared(**values: Any) -> tuple[bool, bool, bool]:
+        document = create_app(make_settings(small_weights_folder, tmp_path, **values)).openapi()
+        paths = document["paths"]
+        return (
+            "securitySchemes" in document["components"],
+            "security" in paths["/v1/styles"]["post"],
+            "security" in paths[URL]["post"],
+        )
+
+    assert declared() == (False, False, False)
+    assert declared(api_key="secret-key") == (True, True, False)
+    assert declared(api_key="secret-key", api_key_for_stylize=True) == (True, True, True)
+
+
+def test_the_schema_allows_no_empty_field(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for schema in schemas.values():
+        for name, field in schema.get("properties", {}).items():
+            if name in ("title", "mix") and "Body" in schema["title"]:
+                assert field["minLength"] == 1

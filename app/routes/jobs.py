@@ -16,14 +16,14 @@ from app.jobs.job import Job
 from app.services import InjectedServices, Services
 from app.web.errors import problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
-from app.web.security import KeyRequired
+from app.web.security import EarlyRefusal, KeyRequired
 
 LOOK_S = 0.4  # between two looks for news
 RETRY_MS = 2000  # after which a browser connects again
 LAST_ID = "end"  # of the final state
 PREVIEW_TYPE = "image/webp"
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=EarlyRefusal)
 
 JobIdInPath = Annotated[
     str, Path(description="A job's id.", json_schema_extra={"pattern": STYLE_ID_PATTERN})

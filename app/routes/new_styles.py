@@ -16,7 +16,7 @@ from app.web.errors import problem_responses
 from app.web.fields import Absent, StrokeSize, StyleWeight, TrainingSteps
 from app.web.forms import check_form, decode_upload, measure_upload, read_upload
 from app.web.schemas import JobInfo
-from app.web.security import KeyRequired
+from app.web.security import EarlyRefusal, KeyRequired
 from app.web.waiting import give_up_in_time
 from model.pictures.limits import PictureLimits
 from model.pictures.picture import encode_picture, read_picture
@@ -28,7 +28,7 @@ MAX_FIELDS = 16
 PHOTO_SIDE = 256  # px, of the photo for previews
 MAX_FORM_TITLE = 1000  # before it is cleaned; more is no title
 
-router = APIRouter(prefix="/v1/styles", tags=["styles"])
+router = APIRouter(prefix="/v1/styles", tags=["styles"], route_class=EarlyRefusal)
 
 _accepted: dict[int | str, dict[str, Any]] = {
     202: {
@@ -54,7 +54,9 @@ async def learn_style(
     response: Response,
     services: InjectedServices,
     image: Annotated[UploadFile, File(description="The style picture: JPEG, PNG, WebP or GIF.")],
-    title: Annotated[str, Form(max_length=MAX_FORM_TITLE, description="Of the style.")],
+    title: Annotated[
+        str, Form(min_length=1, max_length=MAX_FORM_TITLE, description="Of the style.")
+    ],
     stroke_size: Annotated[
         StrokeSize,
         Form(description="Shorter side in px at which the picture is measured: larger strokes."),

@@ -11,13 +11,13 @@ from app.web.errors import problem_responses
 from app.web.fields import check_new_id
 from app.web.forms import read_body
 from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
-from app.web.security import KeyRequired
+from app.web.security import EarlyRefusal, KeyRequired
 from model.styles.style_file import MAX_STYLE_FILE_BYTES
 
 PREVIEW_TYPE = "image/webp"
 FILE_TYPE = "application/octet-stream"
 
-router = APIRouter(prefix="/v1/styles", tags=["styles"])
+router = APIRouter(prefix="/v1/styles", tags=["styles"], route_class=EarlyRefusal)
 
 StyleIdInPath = Annotated[
     str,

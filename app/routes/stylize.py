@@ -20,13 +20,14 @@ from app.web.fields import (
     read_weights,
 )
 from app.web.forms import check_form
-from app.web.security import KeyRequiredToStylize
+from app.web.security import EarlyRefusal, KeyRequiredToStylize, RoomRequired
 from app.web.waiting import give_up_in_time
 
+PATH = "/v1/stylize"
 MAX_FIELDS = 16
 MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'
 
-router = APIRouter(tags=["pictures"])
+router = APIRouter(tags=["pictures"], route_class=EarlyRefusal)
 
 _picture = {"schema": {"type": "string", "format": "binary"}}
 _answers: dict[int | str, dict[str, Any]] = {
@@ -45,11 +46,11 @@ _answers: dict[int | str, dict[str, Any]] = {
 
 
 @router.post(
-    "/v1/stylize",
+    PATH,
     summary="Stylize a photo",
     response_class=Response,
     responses={**_answers, **problem_responses(403, 413, 415, 429, 503, 507)},
-    dependencies=[Depends(check_form), KeyRequiredToStylize],
+    dependencies=[Depends(check_form), KeyRequiredToStylize, RoomRequired],
     form_limits={"max_fields": MAX_FIELDS, "max_files": 2, "max_part_size": 65_536},
 )
 async def stylize(
@@ -60,6 +61,7 @@ async def stylize(
     mix: Annotated[
         str | Absent,
         Form(
+            min_length=1,
             max_length=MAX_MIX_CHARACTERS,
             description="A JSON list of 1 to 8 different styles with weights; or give a style.",
             openapi_examples={"two styles": Example(value=MIX_EXAMPLE)},

@@ -16,6 +16,7 @@ from app.web.errors import CLIENT_GONE, ApiError, ClientGoneError, problem_respo
 from app.web.security import SECURITY_HEADERS, check_request
 
 FORM_OVERHEAD_BYTES = 65_536  # what a form has beside its file
+STREAM = "/events"  # has no end that a HEAD could wait for
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -59,22 +60,24 @@ class RequestEnvelope:
         asked = headers.get("x-request-id", "")
         request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8)
         scope["pastiche.request_id"] = request_id
-        outcome = _Outcome(send, request_id)
+        method = scope["method"]
+        outcome = _Outcome(send, request_id, headers_only=method == "HEAD")
         begun = perf_counter()
         try:
             check_request(scope["method"], headers, self.accepted_hosts)
             limited = self._limit_body(headers, receive)
+            if method == "HEAD" and not scope["path"].endswith(STREAM):  # as GET, less the body
+                scope["method"] = "GET"
             await self.app(scope, limited, outcome.send)
         except ClientGoneError:
             outcome.status = CLIENT_GONE
         except asyncio.CancelledError:  # by a server that stops, and no one else
             if not outcome.started:
-                await self._answer_error(
-                    DrainingError(RETRY_AFTER_STOP_S), outcome, scope, receive
-                )
+                await self._answer_error(DrainingError(RETRY_AFTER_STOP_S), outcome, scope, receive)
         except Exception as error:
             await self._answer_error(error, outcome, scope, receive)
         finally:
+            scope["method"] = method
             self._record(scope, outcome, perf_counter() - begun)
 
     async def _answer_error(
@@ -137,8 +140,14 @@ class RequestEnvelope:
 class _Outcome:
     """Passes an answer on, with the headers every answer has, and remembers its status."""
 
-    def __init__(self, send: Callable[[Message], Awaitable[None]], request_id: str) -> None:
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[None]],
+        request_id: str,
+        headers_only: bool = False,
+    ) -> None:
         self._send = send
+        self._headers_only = headers_only
         self.request_id = request_id
         self.status = 500
         self.started = False
@@ -152,4 +161,6 @@ class _Outcome:
                 headers.setdefault(name.decode(), value.decode())
             headers["X-Request-Id"] = self.request_id
             message = {**message, "headers": headers.raw}
+        elif self._headers_only:
+            message = {**message, "body": b""}
         await self._send(message)

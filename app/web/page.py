@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from app.web.errors import ApiError
 
 NO_PAGE = "Pastiche runs. Its page is not installed; the API is described at /docs.\n"
 
@@ -26,7 +29,21 @@ class Page:
         """Answer one request."""
         response = await self._respond(scope)
         response.headers["Cache-Control"] = "no-cache"  # revalidated by its ETag
-        await response(scope, receive, send)
+
+        async def send_unless_refused(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                headers = Headers(raw=message["headers"])
+                told = (
+                    {"Content-Range": headers["content-range"]}
+                    if "content-range" in headers
+                    else {}
+                )
+                raise ApiError(
+                    message["status"], "bad_range", "The Range cannot be served.", headers=told
+                )
+            await send(message)
+
+        await response(scope, receive, send_unless_refused)
 
     async def _respond(self, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):

@@ -1,10 +1,12 @@
 """Who may call: host names, cross-site requests, the API key."""
 
 import hmac
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
@@ -12,6 +14,7 @@ from app.services import InjectedServices
 from app.web.errors import ApiError
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+KEY_HEADER = "X-API-Key"
 MAX_RANGES = 16
 MAX_HEADER_BYTES = 32_768
 
@@ -29,7 +32,7 @@ SECURITY_HEADERS = (
 )
 
 _key_header = APIKeyHeader(
-    name="X-API-Key",
+    name=KEY_HEADER,
     scheme_name="ApiKey",
     description="Needed where the server has PASTICHE_API_KEY set.",
     auto_error=False,
@@ -55,6 +58,13 @@ def check_request(method: str, headers: Headers, accepted_hosts: frozenset[str] 
         )
     if method not in SAFE_METHODS:
         _check_same_site(headers, host)
+    if "content-length" in headers and "transfer-encoding" in headers:  # two lengths: RFC 9112, 6.1
+        raise ApiError(
+            400,
+            "ambiguous_length",
+            "A request has a Content-Length or a Transfer-Encoding, not both.",
+            headers={"Connection": "close"},
+        )
     if headers.get("range", "").count(",") >= MAX_RANGES:
         raise ApiError(416, "too_many_ranges", f"At most {MAX_RANGES} ranges are served.")
 
@@ -105,5 +115,30 @@ def _check_key(services: InjectedServices, key: str | None) -> None:
         raise ApiError(403, "missing_key", "This call needs the API key in X-API-Key.")
 
 
+async def _require_room(
+    services: InjectedServices, _: Annotated[str | None, Security(_key_header)] = None
+) -> None:
+    services.engine.check_open()
+
+
 KeyRequired = Depends(_require_key)
 KeyRequiredToStylize = Depends(_require_key_to_stylize)
+RoomRequired = Depends(_require_room)
+_BEFORE_BODY = (_require_key, _require_key_to_stylize, _require_room)
+
+
+class EarlyRefusal(APIRoute):
+    """A route whose key and room are looked at before its body is read: dependencies come after."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's own, behind the checks."""
+        handle = super().get_route_handler()
+        asked = [one.dependency for one in self.dependencies]
+        checks = [check for check in _BEFORE_BODY if check in asked]
+
+        async def handle_or_refuse(request: Request) -> Response:
+            for check in checks:
+                await check(request.app.state.services, request.headers.get(KEY_HEADER))
+            return await handle(request)
+
+        return handle_or_refuse

@@ -1,5 +1,6 @@
 """Durable writes: a reader sees the old file or the new one, never half of one."""
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping
@@ -44,6 +45,19 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         raise
     for folder in {path.parent for path in files}:
         sync_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is a file, or would lie in one. It need not exist.
+
+    Raises
+    ------
+    NotADirectoryError
+        Naming the file.
+    """
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(part))
 
 
 def sync_folder(folder: Path) -> None:
