@@ -194,11 +194,11 @@ def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.Monke
         pass
     for code, reason in ((errno.ENOSPC, "disk is full"), (errno.EROFS, "cannot be written")):
 
-        def refuse(path: Path, _: bytes, code: int = code) -> None:
-            raise OSError(code, "no", str(path))
+        def refuse(files: dict[Path, bytes], code: int = code) -> None:
+            raise OSError(code, "no", str(next(iter(files))))
 
         with monkeypatch.context() as patch:
-            patch.setattr("model.styles.library.write_atomically", refuse)
+            patch.setattr("model.styles.library.write_together", refuse)
             with pytest.raises(LearningError, match=reason) as caught:
                 current.publish(job, ORDER)
         assert "/" not in str(caught.value)

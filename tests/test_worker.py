@@ -208,7 +208,7 @@ def test_a_retune_from_the_command_line(
     assert "needs a retune" in listed.output
     done = CliRunner(env=environment).invoke(app, ["styles", "retune"])
     assert done.exit_code == 0
-    style, job = done.output.split()
+    style, job = done.stdout.split()  # what comes next is said on standard error
     refused = CliRunner(env=environment).invoke(app, ["styles", "retune", "nobody"])
     assert refused.exit_code == 1
     assert "no style of this id" in refused.output
