@@ -1,11 +1,13 @@
 """Files reduced to what draws them; broken, contradictory and foreign ones are refused."""
 
+import io
 import random
 import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from picture_files import (
     GOOD_FILES,
@@ -187,3 +189,38 @@ def test_running_out_of_memory_is_not_the_pictures_fault(monkeypatch: pytest.Mon
     monkeypatch.setattr(images, "decode_pixels", fail)
     with pytest.raises(MemoryError):
         read_picture(GOOD_FILES["png"])
+
+
+def jpeg_of(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("side", [None, 40])
+@pytest.mark.parametrize("share", [0.2, 1 / 3, 0.5, 0.8])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"quality": 30}],
+    ids=str,
+)
+def test_an_end_marker_does_not_make_a_cut_jpeg_whole(
+    options: dict[str, object], share: float, side: int | None
+) -> None:
+    rng = np.random.default_rng(3)
+    image = Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).resize((480, 320))
+    whole = jpeg_of(image, **options)
+    read_picture(whole, max_side=side)
+    if options.get("progressive") and share > 0.4:
+        return  # its last scan may have begun
+    with pytest.raises(UndecodablePictureError):
+        read_picture(whole[: int(len(whole) * share)] + b"\xff\xd9", max_side=side)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("size", [(64, 64), (65, 33), (1, 1), (500, 17)], ids=str)
+def test_a_whole_jpeg_of_one_colour_is_whole(mode: str, size: tuple[int, int]) -> None:
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}, {"optimize": True}):
+        file = jpeg_of(Image.new(mode, size, 77 if mode == "L" else (77,) * len(mode)), **options)
+        for side in (None, 8):
+            read_picture(file, max_side=side)

@@ -6,9 +6,10 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from model.pictures.container import Container
+from model.pictures.container import Container, disturb_end
 
 REDUCING_GAP = 2.0  # a picture is shrunk fast to twice the size wanted, and well from there
+FLAT_LEVELS = 2  # within which rounding leaves a block of one colour
 
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
@@ -39,6 +40,8 @@ def decode_pixels(
             drafted = file.draft(None, wanted)
             box = drafted[1] if drafted is not None else box
         image = _load(file)
+        if container.format == "jpeg" and _ends_early(image, container):
+            raise ValueError("cut short")
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     image = _with_alpha(image, container.depth)
@@ -66,6 +69,29 @@ def _load(file: ImageFile.ImageFile) -> Image.Image:
     file._decoder = decoder = None  # type: ignore[attr-defined]
     mode = file.rawmode  # type: ignore[attr-defined] # RGBA, or RGBX: four bytes a pixel
     return Image.frombuffer(mode, file.size, first[0], "raw", mode, 0, 1)
+
+
+def _ends_early(image: Image.Image, container: Container) -> bool:
+    """Whether a JPEG's data end before its last block, whatever marker follows.
+
+    libjpeg repeats the last colour for what is missing and tells nobody. So where the last block
+    is of one shade, the file is decoded once more, small, with nonsense behind its data: that
+    shows if the data do not suffice. The last scan of a progressive file only refines.
+    """
+    if image.info.get("progressive"):
+        return False
+    if image.size == container.size:  # else a block may be a single pixel
+        left, top = (((side - 1) // 8) * 8 for side in image.size)
+        darkest, brightest = image.crop((left, top, *image.size)).convert("L").getextrema()
+        if brightest - darkest > FLAT_LEVELS:  # type: ignore[operator]
+            return False
+    return _decode_small(container.drawing) != _decode_small(disturb_end(container.drawing))
+
+
+def _decode_small(drawing: bytes) -> bytes:
+    with Image.open(io.BytesIO(drawing), formats=["jpeg"]) as file:
+        file.draft(None, (1, 1))
+        return file.tobytes()
 
 
 def _opaque(image: Image.Image) -> Image.Image:
