@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from model.pictures.jpeg_scans import FRAMES, drawn_in_full
+
 InputFormat = Literal["png", "jpeg", "webp", "gif"]
 
 MAX_BLOCKS = 100_000  # chunks or segments of a file; one of 25 MB in pieces of 256 bytes has these
@@ -29,11 +31,7 @@ _SIGNATURES: tuple[tuple[InputFormat, bytes], ...] = (
     ("gif", b"GIF89a"),
 )
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])")
-_JPEG_SCAN = re.compile(rb"\xff\xda\x00")
-_JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_NONSENSE = bytes(97 * i * i % 251 for i in range(1024))  # no 255 in it
 _JPEG_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF: these carry the size
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def _read_jpeg(data: bytes) -> Container:
             profile.setdefault(content[12], content[14:])  # 12: its number, from 1
         elif marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             kept.append(segment)  # JFIF and Adobe say what the components are
-        if marker in _JPEG_FRAMES:
+        if marker in FRAMES:
             height, width = struct.unpack_from(">HH", content, 1)
             size = width, height
         elif marker == 0xDA:  # the first scan: from here on, libjpeg reads
@@ -157,41 +155,10 @@ def _read_jpeg(data: bytes) -> Container:
         raise ValueError("no frame header")
     if tail.count(b"\xff\xda\x00") >= MAX_JPEG_SCANS:
         raise ValueError("too many scans")
-    if b"\xff\xd9" not in tail or not _drawn_in_full(kept, tail):
+    if b"\xff\xd9" not in tail or not drawn_in_full(kept, tail):
         raise ValueError("cut short")
     icc = b"".join(part for _, part in sorted(profile.items()))
     return Container("jpeg", size, b"".join([*kept, tail]), icc or None, orientation)
-
-
-def _drawn_in_full(headers: list[bytes], tail: bytes) -> bool:
-    """Whether the scans give every coefficient of every component, to its last bit.
-
-    An end marker after a cut makes a file look whole; libjpeg then draws what is there.
-    """
-    frame = next(part for part in headers if part[1] in _JPEG_FRAMES)
-    missing = {(frame[10 + 3 * i], k): True for i in range(frame[9]) for k in range(64)}
-    scans = [part for part in headers if part[1] == 0xDA]
-    scans += [tail[found.start() : found.start() + 16] for found in _JPEG_SCAN.finditer(tail)]
-    for scan in scans:
-        count = scan[4]
-        first, last, bits = scan[5 + 2 * count : 8 + 2 * count]
-        if bits & 0x0F == 0:
-            for i in range(count):
-                for k in range(first, min(last, 63) + 1):
-                    missing[scan[5 + 2 * i], k] = False
-    return not any(missing.values())
-
-
-def disturb_end(drawing: bytes) -> bytes:
-    """The same JPEG file with nonsense between its last scan and the marker after it.
-
-    A decoder that has all it needs never looks there.
-    """
-    start = drawing.rindex(b"\xff\xda")
-    start += 2 + int.from_bytes(drawing[start + 2 : start + 4], "big")
-    end = _JPEG_SCAN_END.search(drawing, start)
-    position = len(drawing) if end is None else end.start()
-    return drawing[:position] + _NONSENSE + drawing[position:]
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:

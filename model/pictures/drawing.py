@@ -6,7 +6,8 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from model.pictures.container import Container, disturb_end
+from model.pictures.container import Container
+from model.pictures.jpeg_scans import disturb_end
 
 REDUCING_GAP = 2.0  # a picture is shrunk fast to twice the size wanted, and well from there
 FLAT_LEVELS = 2  # within which rounding leaves a block of one colour
