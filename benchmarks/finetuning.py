@@ -31,11 +31,11 @@ from model.pictures.levels import to_tensor
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture, resize_short_side
 from model.styles.library import StyleLibrary
-from model.training.crops import find_photos, load_validation_batch
+from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
+from model.training.many_styles import StyleRecipe, StyleTask
 from model.training.one_style import OBJECTIVE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.perception import LossNetwork, load_vgg19
 

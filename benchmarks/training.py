@@ -16,9 +16,9 @@ import torch
 from timing import machine
 
 from model.inference.device import choose_device, choose_training_precision
-from model.training.crops import PhotoCrops, find_photos
+from model.training.crops import PhotoCrops, find_photos, load_style_pictures
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTask, load_style_pictures
+from model.training.many_styles import StyleRecipe, StyleTask
 from model.training.perception import load_vgg19
 
 

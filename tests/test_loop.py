@@ -18,11 +18,12 @@ from model.styles.library import StyleLibrary
 from model.training.checkpoint import CheckpointError, MovingAverage
 from model.training.crops import (
     find_photos,
+    load_style_pictures,
     load_validation_batch,
 )
 from model.training.export import export_table, start_from
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTable, StyleTask, load_style_pictures
+from model.training.many_styles import StyleRecipe, StyleTable, StyleTask
 from model.training.original import OriginalTask
 from model.training.perception import VGG19Features
 
@@ -211,8 +212,8 @@ def test_a_step_with_infinite_gradients_is_left_out(pictures: Path, tmp_path: Pa
 def test_only_the_rows_of_a_batch_move(pictures: Path, tmp_path: Path) -> None:
     task = make_task(pictures)
     before = task.module.codes.detach().clone()
-    photos, _, grain = task.batch(0)
-    Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0]), grain))
+    photos, _, *others = task.batch(0)
+    Loop(task, CONFIG, tmp_path, {}).advance((photos, torch.tensor([0, 0]), *others))
     assert not torch.equal(task.module.codes[0], before[0])
     assert torch.equal(task.module.codes[1], before[1])
     assert not torch.equal(task.module.codes[2], before[2])  # `original` is in every batch
@@ -254,16 +255,26 @@ def test_moving_average_swaps_back() -> None:
 
 
 def test_batches_depend_on_the_step_alone(pictures: Path) -> None:
-    recipe = replace(RECIPE, stable_batch=1)
+    recipe = replace(RECIPE, stable_batch=1, full_share=0.5)
     task, again = make_task(pictures, recipe), make_task(pictures, recipe)
     for step in (5, 2, 5):
-        photos, rows, grain = task.batch(step)
+        photos, rows, grain, corner = task.batch(step)
         assert photos.shape == (4, 3, 32, 32)  # two styled, one of them with grain, one original
         assert rows.shape == (2,)
         assert grain.shape == (1,)
-        for value, same in zip((photos, rows, grain), again.batch(step), strict=True):
+        assert corner.min() >= 0
+        assert corner.max() <= 16
+        for value, same in zip((photos, rows, grain, corner), again.batch(step), strict=True):
             assert torch.equal(value, same)
         assert (photos[2] - photos[0]).std() == pytest.approx(float(grain), rel=0.1)
+
+
+def test_a_part_of_the_crop_trains_too(pictures: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, full_share=0.5, coarse=1.5)
+    task = make_task(pictures, recipe)
+    before = task.validate()
+    Loop(task, replace(CONFIG, steps=30, validate_every=0), tmp_path, {}).run()
+    assert task.validate()["style"] < before["style"]
 
 
 def test_training_for_stability_makes_less_of_grain(pictures: Path, tmp_path: Path) -> None:

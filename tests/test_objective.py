@@ -7,7 +7,7 @@ import torch
 
 from model.training.losses import Moments
 from model.training.many_styles import StyleRecipe
-from model.training.objective import Objective, Observation
+from model.training.objective import Objective, Observation, Window, cut
 from model.training.perception import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
@@ -68,3 +68,35 @@ def test_plain_matrices_see_a_wrong_mean_that_shifted_ones_hardly_do(
     _, shifted = SMALL.losses(seen, seen.content, style)
     _, both = plain.losses(seen, seen.content, style)
     assert float(both - shifted) > 4 * float(shifted)
+
+
+def test_a_window_is_seen_in_full_size_and_the_rest_reduced(loss_network: VGG19Features) -> None:
+    pictures = torch.rand(2, 3, 32, 32)
+    window = Window(torch.tensor([4, 10]), 16)
+    part = pictures[:, :, 4:20, 10:26]
+    assert torch.equal(cut(pictures, window), part)
+    seen = SMALL.observe(pictures, loss_network, window)
+    whole, alone = SMALL.observe(pictures, loss_network), SMALL.observe(part, loss_network)
+    layers = len(SMALL.style_layers)
+    for m, wanted in zip(
+        seen.moments, alone.moments[:layers] + whole.moments[layers:], strict=True
+    ):
+        torch.testing.assert_close(m.gram, wanted.gram)
+    target = SMALL.content_target(pictures, loss_network, window)
+    torch.testing.assert_close(seen.content, target)
+
+
+def test_coarse_strokes_weigh_more_than_grain(loss_network: VGG19Features) -> None:
+    coarse = replace(SMALL, coarse=3.0)
+    assert SMALL.shares is None
+    assert coarse.shares == pytest.approx([1 / 8, 1 / 8, 3 / 8, 3 / 8])
+    style = SMALL.observe(torch.rand(1, 3, 32, 24), loss_network).moments
+    off = [Moments(2 * m.mean, 4 * m.gram) for m in style]
+
+    def loss(objective: Objective, moments: list[Moments]) -> float:
+        content = torch.ones(1, 1, 1, 1)
+        return float(objective.losses(Observation(content, moments), content, style)[1])
+
+    fine_off, coarse_off = [*off[:2], *style[2:]], [*style[:2], *off[2:]]
+    assert loss(SMALL, coarse_off) < loss(coarse, coarse_off)
+    assert loss(coarse, fine_off) < loss(SMALL, fine_off)

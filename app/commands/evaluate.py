@@ -50,9 +50,8 @@ def evaluate(
 ) -> None:
     """Measure a network: losses per style, what one sees, blends, strength 0, distances."""
     from model.pictures.picture import encode_picture
-    from model.training.crops import find_photos
+    from model.training.crops import find_photos, load_style_pictures
     from model.training.evaluation import evaluate as measure
-    from model.training.many_styles import load_style_pictures
     from model.training.objective import Objective
     from model.training.perception import load_vgg19
     from model.training.sheets import render_sheet, render_strip

@@ -144,7 +144,7 @@ def normalization(
 
 def choose_works(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
     """Path of each style picture by id: those asked for, or the first few of a folder."""
-    from model.training.many_styles import load_style_pictures
+    from model.training.crops import load_style_pictures
 
     known = {entry["id"]: entry["path"] for entry in load_style_pictures(folder)}
     chosen = wanted or list(known)[:STYLES]

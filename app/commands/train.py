@@ -61,6 +61,14 @@ def train(
     plain_weight: Annotated[
         float, typer.Option(min=0, help="Of plain Gram matrices beside the shifted ones.")
     ] = 0.0,
+    coarse: Annotated[
+        float,
+        typer.Option(min=0.1, help="How much more each reduced size weighs in the style loss."),
+    ] = 1.0,
+    full_share: Annotated[
+        float,
+        typer.Option(min=0.1, max=1, help="Side of the part of crops judged in full size."),
+    ] = 1.0,
     stable_batch: Annotated[
         int, typer.Option(min=0, help="Crops a step that are stylized with grain, too.")
     ] = 0,
@@ -104,6 +112,8 @@ def train(
         original_batch=original_batch,
         muon_rate=muon_rate,
         plain_weight=plain_weight,
+        coarse=coarse,
+        full_share=full_share,
         stable_batch=stable_batch,
         stable_weight=stable_weight,
         smooth_share=smooth_share,
@@ -140,20 +150,26 @@ def train(
     if original_batch and original_steps:
         last = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
         polish_original(table, task, last, output / f"original-{steps}")
-    seen = earlier.get("photos_seen", 0) + loop.step * (batch_size + original_batch)
-    export_table(table, entries, export, describe_training(loop) | {"photos_seen": seen})
+    export_table(table, entries, export, describe_training(loop, earlier))
     if preview is not None:
         render_previews(export, preview)
 
 
-def describe_training(loop: "Loop") -> dict[str, Any]:
-    """What the network's file says of how it was made."""
-    return {"recipe": loop.recipe, "steps": loop.step, "seconds": round(loop.seconds)}
+def describe_training(loop: "Loop", earlier: dict[str, Any]) -> dict[str, Any]:
+    """What the network's file says of how it was made, after what it said of its start."""
+    recipe = loop.recipe
+    seen = loop.step * (recipe["batch_size"] + recipe["original_batch"])
+    return {
+        "recipe": recipe,
+        "steps": loop.step,
+        "seconds": round(loop.seconds),
+        "photos_seen": earlier.get("photos_seen", 0) + seen,
+    }
 
 
 def choose_entries(styles: Path, only: list[str] | None) -> list[dict[str, Any]]:
     """The style pictures to train: those of a folder, or some of them."""
-    from model.training.many_styles import load_style_pictures
+    from model.training.crops import load_style_pictures
 
     entries = load_style_pictures(styles)
     if not only:

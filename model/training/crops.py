@@ -4,12 +4,13 @@ Every draw is a function of (seed, position), never of a generator's history. So
 sees exactly what an uninterrupted one sees, and the state to save is one number: the step.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -214,3 +215,31 @@ def load_validation_batch(paths: Sequence[Path], size: int) -> Tensor:
         box = (left, top, left + side, top + side)
         squares.append(to_tensor(picture.resize((size, size), Image.Resampling.BICUBIC, box=box)))
     return torch.stack(squares)
+
+
+def load_style_pictures(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a folder's ``styles.json``, or one per picture where there is none.
+
+    Returns
+    -------
+    list of dict
+        ``id``, ``title``, ``artist``, ``year``, ``attribution`` and ``path``.
+
+    Raises
+    ------
+    ValueError
+        No pictures, or an entry without one.
+    """
+    listing = folder / "styles.json"
+    if not listing.exists():
+        return [
+            {"id": path.stem, "title": path.stem.replace("-", " ").title(), "path": path}
+            for path in find_photos(folder)
+        ]
+    entries = json.loads(listing.read_text("utf-8"))
+    for entry in entries:
+        found = [p for p in sorted(folder.glob(f"{entry['id']}.*")) if p.suffix != ".json"]
+        if not found:
+            raise ValueError(f"{listing} names {entry['id']}, but {folder} has no such picture")
+        entry["path"] = found[0]
+    return entries  # type: ignore[no-any-return]

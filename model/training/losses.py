@@ -55,7 +55,9 @@ def content_loss(features: Tensor, photo_features: Tensor) -> Tensor:
     return relative_square_distance(features, photo_features)
 
 
-def style_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
+def style_loss(
+    pastiche: Sequence[Moments], style: Sequence[Moments], shares: Sequence[float] | None = None
+) -> Tensor:
     """Style loss of each picture, over Gram matrices shifted by the style's mean features.
 
     Activations are never negative, so that the products of their means make up most of a plain
@@ -67,6 +69,8 @@ def style_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
     ----------
     pastiche, style
         One entry per layer, shallow to deep; N pictures each.
+    shares
+        Weight of each entry; they sum to 1. By default all weigh the same.
 
     Returns
     -------
@@ -77,13 +81,23 @@ def style_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
         relative_square_distance(p.shifted_gram(s.mean), s.shifted_gram(s.mean))
         for p, s in zip(pastiche, style, strict=True)
     ]
-    return torch.stack(terms).mean(0)
+    return weighted_mean(terms, shares)
 
 
-def gram_loss(pastiche: Sequence[Moments], style: Sequence[Moments]) -> Tensor:
+def gram_loss(
+    pastiche: Sequence[Moments], style: Sequence[Moments], shares: Sequence[float] | None = None
+) -> Tensor:
     """Style loss of each picture over plain Gram matrices (the paper, eq. 3, made relative)."""
     terms = [relative_square_distance(p.gram, s.gram) for p, s in zip(pastiche, style, strict=True)]
-    return torch.stack(terms).mean(0)
+    return weighted_mean(terms, shares)
+
+
+def weighted_mean(terms: Sequence[Tensor], shares: Sequence[float] | None) -> Tensor:
+    """Sum of terms (N,), each times its share; their plain mean where none are given."""
+    stacked = torch.stack(list(terms))
+    if shares is None:
+        return stacked.mean(0)
+    return torch.einsum("tn,t->n", stacked, stacked.new_tensor(shares))
 
 
 def square_error(pictures: Tensor, photos: Tensor) -> Tensor:

@@ -15,6 +15,15 @@ from model.training.losses import Moments, content_loss, feature_moments, gram_l
 from model.training.perception import LossNetwork, pyramid
 
 
+class Window(NamedTuple):
+    """A square of the pictures."""
+
+    corner: Tensor
+    """(2,), int64: top and left, in px. A tensor, so that no other corner compiles anew."""
+    side: int
+    """Px."""
+
+
 class Observation(NamedTuple):
     """What the losses compare of N pictures."""
 
@@ -39,6 +48,9 @@ class Objective:
     plain_weight
         Of plain Gram matrices in the style loss, beside those shifted by the style's mean. The
         shifted ones see a wrong mean only to the fourth order, so that colours drift.
+    coarse
+        How much more each reduced size weighs than the size before it. Above 1, strokes are worth
+        more than grain: at full size a weave is the cheapest match.
     """
 
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
@@ -47,23 +59,47 @@ class Objective:
     content_weight: float = 1.0
     style_weight: float = 5.0
     plain_weight: float = 0.0
+    coarse: float = 1.0
 
     @property
     def layers(self) -> frozenset[str]:
         """All layers that the loss network must have."""
         return frozenset({*self.style_layers, self.content_layer})
 
-    def observe(self, pictures: Tensor, loss_network: LossNetwork) -> Observation:
-        """What the losses compare of pictures (N, 3, H, W) in [0, 1]."""
-        found = [loss_network(scaled) for scaled in pyramid(pictures, self.pyramid_levels)]
+    @property
+    def shares(self) -> list[float] | None:
+        """Weight of each of an observation's moments in the style loss; None: all the same."""
+        if self.coarse == 1:
+            return None
+        weights = [self.coarse**level for level in range(self.pyramid_levels)]
+        layers = len(self.style_layers)
+        return [w / sum(weights) / layers for w in weights for _ in range(layers)]
+
+    def observe(
+        self, pictures: Tensor, loss_network: LossNetwork, window: Window | None = None
+    ) -> Observation:
+        """What the losses compare of pictures (N, 3, H, W) in [0, 1].
+
+        Parameters
+        ----------
+        pictures, loss_network
+            As everywhere.
+        window
+            What is looked at in full size; all of it by default. Reduced sizes are seen whole. The
+            full size is four fifths of the loss network's work.
+        """
+        full, *reduced = pyramid(pictures, self.pyramid_levels)
+        found = [loss_network(scaled) for scaled in (cut(full, window), *reduced)]
         moments = [feature_moments(level[name]) for level in found for name in self.style_layers]
         return Observation(found[0][self.content_layer], moments)
 
     @torch.no_grad()
-    def content_target(self, photos: Tensor, loss_network: LossNetwork) -> Tensor:
+    def content_target(
+        self, photos: Tensor, loss_network: LossNetwork, window: Window | None = None
+    ) -> Tensor:
         """Content (N, C, H', W') of photos (N, 3, H, W), no deeper than it must be computed."""
         deep = self.content_layer
-        found: Tensor = loss_network(photos, depth=deep)[deep]
+        found: Tensor = loss_network(cut(photos, window), depth=deep)[deep]
         return found
 
     @torch.no_grad()
@@ -85,12 +121,21 @@ class Objective:
         style
             Of their styles; see `style_target`.
         """
-        style_losses = style_loss(seen.moments, style)
+        style_losses = style_loss(seen.moments, style, self.shares)
         if self.plain_weight:
-            plain = gram_loss(seen.moments, style)
+            plain = gram_loss(seen.moments, style, self.shares)
             style_losses = style_losses + self.plain_weight * plain
         return content_loss(seen.content, content), style_losses
 
     def total(self, content: Tensor, style: Tensor, factor: Tensor | float = 1.0) -> Tensor:
         """The weighted sum of both losses; the style's weight is taken ``factor`` times."""
         return self.content_weight * content + self.style_weight * factor * style
+
+
+def cut(pictures: Tensor, window: Window | None) -> Tensor:
+    """The window of pictures (N, 3, H, W): (N, 3, side, side); all of them where there is none."""
+    if window is None:
+        return pictures
+    along = torch.arange(window.side, device=pictures.device)
+    top, left = window.corner
+    return pictures.index_select(2, top + along).index_select(3, left + along)
