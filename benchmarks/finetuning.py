@@ -27,17 +27,18 @@ from model.inference.look import Look
 from model.inference.stylizer import Stylizer
 from model.network.code import default_codes
 from model.network.weights import NETWORK_FILE, Weights, load_weights
+from model.perception.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
+from model.perception.loss_network import LossNetwork
 from model.pictures.levels import to_tensor
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture, resize_short_side
 from model.styles.library import StyleLibrary
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
-from model.training.encoder import ENCODER_FILE, ENCODER_LAYERS, load_encoder
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTask
 from model.training.one_style import OBJECTIVE, FinetuneRecipe, FinetuneTask, Finetuning
-from model.training.perception import LossNetwork, load_vgg19
+from model.training.vgg19 import load_vgg19
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 1000  # from the nearest blend

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from model.perception.moments import Moments, feature_moments
 from model.pictures.levels import to_tensor
 from model.pictures.style_picture import resize_short_side
 from model.training.appearance import STRUCTURE_LAYER
-from model.training.losses import Moments, content_loss, feature_moments, gram_loss
-from model.training.perception import load_vgg19
+from model.training.losses import content_loss, gram_loss
+from model.training.vgg19 import load_vgg19
 
 STYLE_SIZES = (192, 256, 384, 512, 720)  # px, of the painting's shorter side
 

@@ -34,6 +34,7 @@ from torch import Tensor
 from model.inference.device import autocast, choose_training_precision
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
+from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
@@ -48,7 +49,6 @@ from model.training.appearance import (
     structure_distance,
 )
 from model.training.crops import find_photos, load_validation_batch
-from model.training.losses import Moments
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLES = ("udnie", "great-wave", "the-scream", "starry-night", "profumo", "floral-textile")

@@ -19,7 +19,7 @@ from model.inference.device import choose_device, choose_training_precision
 from model.training.crops import PhotoCrops, find_photos, load_style_pictures
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTask
-from model.training.perception import load_vgg19
+from model.training.vgg19 import load_vgg19
 
 
 def main() -> None:

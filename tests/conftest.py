@@ -12,9 +12,10 @@ from model.network.code import default_codes
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
 from model.network.weights import Weights, load_weights, save_weights
+from model.perception.encoder import EncoderConfig, save_encoder
 from model.styles.style import Style
 from model.styles.style_file import save_style
-from model.training.encoder import EncoderConfig, EncoderInTraining, save_encoder
+from model.training.distillation import EncoderInTraining
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 STYLE_IDS = ("amber", "birch", "cobalt")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The ladder: a room, a package or a module, imports from itself and from rooms to its left alone.
 HOUSE = (
-    *("model.storage", "model.pictures", "model.network", "model.styles"),
+    *("model.storage", "model.pictures", "model.network", "model.perception", "model.styles"),
     *("model.inference", "model.training", "model.study"),
     *("app.settings", "app.logs", "app.metrics", "app.pools", "app.jobs", "app.engine"),
     "app.decoding",

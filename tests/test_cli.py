@@ -22,11 +22,11 @@ from safetensors.torch import save_file
 from app.cli import main
 from model.inference.stylizer import Stylizer
 from model.network.config import NetworkConfig
+from model.perception.encoder import load_encoder
 from model.styles.style import Style
 from model.styles.style_file import load_style, save_style
-from model.training.encoder import load_encoder
 from model.training.objective import Objective
-from model.training.perception import VGG19Features
+from model.training.vgg19 import VGG19Features
 
 
 @dataclass

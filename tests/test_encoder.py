@@ -9,19 +9,14 @@ from torch import Tensor
 
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
+from model.perception.encoder import EncoderConfig, PerceptualEncoder, load_encoder, save_encoder
+from model.perception.moments import feature_moments
 from model.storage.tensorfile import DamagedFileError
 from model.training.crops import find_photos
-from model.training.distillation import DistillRecipe, DistillTask
-from model.training.encoder import (
-    EncoderConfig,
-    EncoderInTraining,
-    PerceptualEncoder,
-    load_encoder,
-    save_encoder,
-)
+from model.training.distillation import DistillRecipe, DistillTask, EncoderInTraining
 from model.training.loop import Loop, LoopConfig
-from model.training.losses import content_loss, feature_moments, style_loss
-from model.training.perception import VGG19Features
+from model.training.losses import content_loss, style_loss
+from model.training.vgg19 import VGG19Features
 
 SMALL = EncoderConfig((4, 6, 8))
 NETWORK = NetworkConfig(channels=8, residual_blocks=1)

@@ -19,8 +19,8 @@ from model.training.appearance_judge import AppearanceJudge
 from model.training.crops import find_photos
 from model.training.evaluation import Judge
 from model.training.objective import Objective
-from model.training.perception import VGG19Features
 from model.training.sheets import LABEL, render_comparison
+from model.training.vgg19 import VGG19Features
 
 OBJECTIVE = Objective(("relu1_2",), "relu2_1", pyramid_levels=1)
 

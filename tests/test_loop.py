@@ -25,7 +25,7 @@ from model.training.export import export_table, start_from
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTable, StyleTask
 from model.training.original import OriginalTask
-from model.training.perception import VGG19Features
+from model.training.vgg19 import VGG19Features
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
 RECIPE = StyleRecipe(

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.training.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
-from model.training.perception import Pooling, StochasticPool2d, VGG19Features, load_vgg19, pyramid
+from model.perception.loss_network import pyramid
+from model.perception.moments import Moments, feature_moments
+from model.training.losses import content_loss, gram_loss, style_loss
+from model.training.vgg19 import Pooling, StochasticPool2d, VGG19Features, load_vgg19
 
 
 def test_moments_by_hand() -> None:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.training.losses import Moments
+from model.perception.moments import Moments
 from model.training.many_styles import StyleRecipe
 from model.training.objective import Objective, Observation, Window, cut
-from model.training.perception import VGG19Features
+from model.training.vgg19 import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
 

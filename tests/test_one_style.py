@@ -14,9 +14,10 @@ from model.network.code import default_codes
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
 from model.network.weights import Weights, save_weights
+from model.perception.encoder import EncoderConfig, PerceptualEncoder
 from model.training.crops import find_photos
 from model.training.dead_leaves import LeavesCrops, draw_leaves
-from model.training.encoder import EncoderConfig, EncoderInTraining, PerceptualEncoder
+from model.training.distillation import EncoderInTraining
 from model.training.nearest import blend_nearest
 from model.training.one_style import (
     GROUP,

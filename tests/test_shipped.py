@@ -11,13 +11,14 @@ from PIL import Image, ImageFilter
 
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
+from model.perception.encoder import load_encoder
+from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.storage.assets import asset_folder
 from model.styles.library import StyleLibrary
 from model.styles.style_file import load_style
-from model.training.encoder import load_encoder
-from model.training.losses import Moments, style_loss
+from model.training.losses import style_loss
 from model.training.objective import Objective
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")

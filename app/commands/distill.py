@@ -41,12 +41,12 @@ def distill(
 
     from model.inference.device import choose_device, choose_training_precision
     from model.network.weights import NETWORK_FILE, load_weights
+    from model.perception.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
     from model.styles.library import StyleLibrary
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask
-    from model.training.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
     from model.training.loop import Loop, LoopConfig
-    from model.training.perception import load_vgg19
+    from model.training.vgg19 import load_vgg19
 
     folder = weights_folder(weights)
     network = load_weights(folder / NETWORK_FILE)

@@ -123,7 +123,7 @@ def find_device(name: str) -> Iterator[Finding]:
 def find_weights(folder: Path) -> Iterator[Finding]:
     """The network's and the encoder's files: whole, and which ones."""
     from model.network.weights import NETWORK_FILE, load_weights
-    from model.training.encoder import find_encoder, load_encoder
+    from model.perception.encoder import find_encoder, load_encoder
 
     weights = load_weights(folder / NETWORK_FILE)
     yield Finding("network", f"fingerprint {weights.fingerprint}, {digest(folder / NETWORK_FILE)}")

@@ -53,8 +53,8 @@ def evaluate(
     from model.training.crops import find_photos, load_style_pictures
     from model.training.evaluation import evaluate as measure
     from model.training.objective import Objective
-    from model.training.perception import load_vgg19
     from model.training.sheets import render_sheet, render_strip
+    from model.training.vgg19 import load_vgg19
 
     stylizer, library = open_network(weights_folder(weights))
     singles = {}
@@ -94,7 +94,7 @@ def appearance_judge(photos: list[Path], count: int, vgg: Path) -> "AppearanceJu
     from model.training.appearance import STRUCTURE_LAYER
     from model.training.appearance_judge import AppearanceJudge
     from model.training.crops import load_validation_batch
-    from model.training.perception import load_vgg19
+    from model.training.vgg19 import load_vgg19
 
     if not count:
         return None

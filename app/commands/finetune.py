@@ -20,7 +20,7 @@ from app.commands.progress import run_with_progress
 from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 
 if TYPE_CHECKING:
-    from model.training.perception import LossNetwork
+    from model.perception.loss_network import LossNetwork
 
 
 def finetune(
@@ -125,9 +125,9 @@ def finetune(
 
 def load_judge(vgg: Path | None, weights: Path) -> "LossNetwork":
     """VGG-19, or the encoder that a weights folder may hold."""
-    from model.training.encoder import find_encoder, load_encoder
+    from model.perception.encoder import find_encoder, load_encoder
     from model.training.one_style import OBJECTIVE
-    from model.training.perception import load_vgg19
+    from model.training.vgg19 import load_vgg19
 
     return load_vgg19(vgg, OBJECTIVE.layers) if vgg else load_encoder(find_encoder(weights))
 

@@ -16,9 +16,10 @@ from app.commands.common import Device, WeightsDir, error_console, weights_folde
 if TYPE_CHECKING:
     from PIL import Image
 
+    from model.perception.loss_network import LossNetwork
     from model.study.study import Study
     from model.study.variants import Variant
-    from model.training.perception import LossNetwork, Pooling
+    from model.training.vgg19 import Pooling
 
     Outcome = tuple[dict[str, Any], Image.Image | None]
 
@@ -229,9 +230,9 @@ class LossNetworks:
 
     def __call__(self, pooling: "Pooling", global_content: bool) -> "LossNetwork":
         """The network with a kind of pooling, its content layer averaged over positions or not."""
-        from model.training.encoder import find_encoder, load_encoder
+        from model.perception.encoder import find_encoder, load_encoder
         from model.training.objective import Objective
-        from model.training.perception import load_vgg19
+        from model.training.vgg19 import load_vgg19
 
         key = (pooling, global_content)
         if key not in self._loaded:

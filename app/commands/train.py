@@ -99,7 +99,7 @@ def train(
     from model.training.export import export_table, start_from
     from model.training.loop import Loop, LoopConfig
     from model.training.many_styles import StyleRecipe, StyleTask
-    from model.training.perception import load_vgg19
+    from model.training.vgg19 import load_vgg19
 
     base, factors = parse_style_weights(style_weight or [])
     entries = choose_entries(styles, only)

@@ -25,16 +25,16 @@ from model.inference.look import Look
 from model.inference.previews import QUALITY, render_preview, sample_square
 from model.inference.stylizer import Stylizer
 from model.network.weights import NETWORK_FILE, Weights, load_weights
+from model.perception.encoder import find_encoder, load_encoder
+from model.perception.loss_network import LossNetwork
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import write_atomically
 from model.styles.library import StyleLibrary
 from model.styles.style import Style, StyleError, UnknownStyleError
 from model.training.checkpoint import CheckpointError
-from model.training.encoder import find_encoder, load_encoder
 from model.training.loop import Progress
 from model.training.one_style import FinetuneRecipe, Finetuning
-from model.training.perception import LossNetwork
 
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0

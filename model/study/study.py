@@ -28,7 +28,7 @@ from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
 from model.training.losses import content_loss
 from model.training.many_styles import StyleRecipe, StyleTask
-from model.training.perception import Pooling
+from model.training.vgg19 import Pooling
 
 CURVE_POINTS = 25
 TIMED_PASSES = 5

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from model.network.config import NetworkConfig
 from model.network.normalization import NormKind
-from model.training.perception import LossNetwork, Pooling
+from model.perception.loss_network import LossNetwork
+from model.training.vgg19 import Pooling
 
 BASE = "instance"  # the recipe's own: every part compares with it
 KINDS: tuple[NormKind, ...] = get_args(NormKind)

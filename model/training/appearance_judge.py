@@ -9,6 +9,7 @@ from torch import Tensor
 from model.inference.device import autocast, choose_training_precision
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
+from model.perception.loss_network import LossNetwork
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
@@ -22,7 +23,6 @@ from model.training.appearance import (
     structure_distance,
     weave,
 )
-from model.training.perception import LossNetwork
 
 GROUNDS = 6  # photos around the plain squares and skies
 

@@ -1,5 +1,6 @@
 """The recipe for the perceptual encoder: VGG-19's activations, distilled."""
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.network.network import StyleNetwork
+from model.perception.encoder import EncoderConfig, EncoderTrunk, PerceptualEncoder
+from model.perception.moments import feature_moments
 from model.training.crops import PhotoCrops, cycle, load_validation_batch
-from model.training.encoder import EncoderConfig, EncoderInTraining
-from model.training.losses import feature_moments
 from model.training.optimizers import ParameterGroup
-from model.training.perception import VGG19Features
+from model.training.vgg19 import VGG19_CHANNELS, VGG19Features
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,49 @@ class DistillRecipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metadata."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+class EncoderInTraining(nn.Module):
+    """A trunk with whole readouts: it predicts VGG-19's activations themselves.
+
+    Parameters
+    ----------
+    config
+        Dimensions.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.trunk = EncoderTrunk(config, normalized=True)
+        self.readouts = nn.ModuleDict(
+            {
+                name: nn.Conv2d(c, VGG19_CHANNELS[name], 1, bias=False)
+                for name, c in self.trunk.channels.items()
+            }
+        )
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Predicted activations (N, C, H', W') by name."""
+        return {name: self.readouts[name](f) for name, f in self.trunk(pictures).items()}
+
+    @torch.no_grad()
+    def fold(self) -> PerceptualEncoder:
+        """The encoder: normalization folded into the convolutions, each readout A into its R."""
+        trunk = copy.deepcopy(self.trunk).eval()
+        encoder = PerceptualEncoder(EncoderTrunk(trunk.config))
+        folded: dict[str, Tensor] = {}
+        for i, (convolution, norm) in enumerate(zip(trunk.convolutions, trunk.norms, strict=True)):
+            assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - so they were made
+            assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101
+            fused = fuse_conv_bn_eval(convolution, norm)
+            folded |= {f"convolutions.{i}.{n}": v.cpu() for n, v in fused.state_dict().items()}
+        encoder.trunk.load_state_dict(folded)
+        reduced = {}
+        for name, weight in self.readouts.state_dict().items():
+            whole = weight[:, :, 0, 0].float().cpu()  # (C_vgg, C)
+            reduced[name] = torch.linalg.qr(whole).R[:, :, None, None]  # (C, C, 1, 1)
+        encoder.readouts.load_state_dict(reduced)
+        return encoder.requires_grad_(False).eval()
 
 
 class DistillTask:

@@ -12,6 +12,8 @@ from torch import Tensor
 from model.inference.device import autocast, choose_training_precision
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
+from model.perception.loss_network import LossNetwork
+from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
@@ -19,9 +21,8 @@ from model.styles.library import StyleLibrary
 from model.training.appearance import Appearance
 from model.training.appearance_judge import AppearanceJudge
 from model.training.crops import load_validation_batch
-from model.training.losses import Moments, content_loss, gram_loss, style_loss
+from model.training.losses import content_loss, gram_loss, style_loss
 from model.training.objective import Objective, Observation
-from model.training.perception import LossNetwork
 
 STYLE_SIZE = 384  # px, of the style pictures, as in training
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

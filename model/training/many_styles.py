@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from model.network.code import anchor_original, default_codes
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
+from model.perception.loss_network import LossNetwork
+from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
@@ -22,10 +24,9 @@ from model.training.crops import (
     draw,
     load_validation_batch,
 )
-from model.training.losses import Moments, log_error, square_error
+from model.training.losses import log_error, square_error
 from model.training.objective import Objective, Window
 from model.training.optimizers import ParameterGroup
-from model.training.perception import LossNetwork
 
 MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from model.network.network import StyleNetwork
-from model.training.losses import Moments, style_loss
+from model.perception.loss_network import LossNetwork
+from model.perception.moments import Moments
+from model.training.losses import style_loss
 from model.training.objective import Objective
-from model.training.perception import LossNetwork
 
 NEAREST = 4  # rows of which blends are tried
 

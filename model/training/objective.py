@@ -11,8 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.training.losses import Moments, content_loss, feature_moments, gram_loss, style_loss
-from model.training.perception import LossNetwork, pyramid
+from model.perception.loss_network import LossNetwork, pyramid
+from model.perception.moments import Moments, feature_moments
+from model.training.losses import content_loss, gram_loss, style_loss
 
 
 class Window(NamedTuple):

@@ -18,6 +18,8 @@ from torch import Tensor
 from model.inference.device import autocast, choose_training_precision
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
+from model.perception.loss_network import LossNetwork
+from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.style_picture import prepare_picture
 from model.storage.assets import asset_folder
@@ -26,12 +28,10 @@ from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE, read_curve
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.dead_leaves import LeavesCrops
 from model.training.loop import Loop, LoopConfig, Progress
-from model.training.losses import Moments
 from model.training.nearest import blend_nearest
 from model.training.objective import Objective
 from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
-from model.training.perception import LossNetwork
 
 OBJECTIVE = Objective()  # that which the network was trained under
 GROUP = 5  # steps between which a run can be stopped
@@ -170,7 +170,7 @@ class Finetuning:
     rows
         (S, P), the rows that there are.
     loss_network
-        A `model.training.encoder.PerceptualEncoder`, or VGG-19; frozen.
+        A `model.perception.encoder.PerceptualEncoder`, or VGG-19; frozen.
     recipe
         What and how.
     directory

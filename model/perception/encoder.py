@@ -1,6 +1,5 @@
 """The project's own perceptual encoder: a small network that stands in for VGG-19 in the losses."""
 
-import copy
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from model.perception.loss_network import LossNetwork
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
 from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
-from model.training.perception import VGG19_CHANNELS, LossNetwork
 
 ENCODER_FORMAT = "pastiche-encoder-1"
 ENCODER_FILE = "perceptual.safetensors"
@@ -51,7 +49,7 @@ class EncoderTrunk(nn.Module):
         Dimensions.
     normalized
         Whether batch normalization follows every convolution: in training alone, where without it
-        a third of the units died. `EncoderInTraining.fold` works it into the convolutions.
+        a third of the units died. `model.training.distillation` folds it into the convolutions.
     """
 
     def __init__(self, config: EncoderConfig, normalized: bool = False) -> None:
@@ -135,49 +133,6 @@ class PerceptualEncoder(LossNetwork):
         """
         found = self.trunk(pictures, depth)
         return {name: self.readouts[name](features) for name, features in found.items()}
-
-
-class EncoderInTraining(nn.Module):
-    """A trunk with whole readouts: it predicts VGG-19's activations themselves.
-
-    Parameters
-    ----------
-    config
-        Dimensions.
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.trunk = EncoderTrunk(config, normalized=True)
-        self.readouts = nn.ModuleDict(
-            {
-                name: nn.Conv2d(c, VGG19_CHANNELS[name], 1, bias=False)
-                for name, c in self.trunk.channels.items()
-            }
-        )
-
-    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Predicted activations (N, C, H', W') by name."""
-        return {name: self.readouts[name](f) for name, f in self.trunk(pictures).items()}
-
-    @torch.no_grad()
-    def fold(self) -> PerceptualEncoder:
-        """The encoder: normalization folded into the convolutions, each readout A into its R."""
-        trunk = copy.deepcopy(self.trunk).eval()
-        encoder = PerceptualEncoder(EncoderTrunk(trunk.config))
-        folded: dict[str, Tensor] = {}
-        for i, (convolution, norm) in enumerate(zip(trunk.convolutions, trunk.norms, strict=True)):
-            assert isinstance(convolution, nn.Conv2d)  # noqa: S101 - so they were made
-            assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101
-            fused = fuse_conv_bn_eval(convolution, norm)
-            folded |= {f"convolutions.{i}.{n}": v.cpu() for n, v in fused.state_dict().items()}
-        encoder.trunk.load_state_dict(folded)
-        reduced = {}
-        for name, weight in self.readouts.state_dict().items():
-            whole = weight[:, :, 0, 0].float().cpu()  # (C_vgg, C)
-            reduced[name] = torch.linalg.qr(whole).R[:, :, None, None]  # (C, C, 1, 1)
-        encoder.readouts.load_state_dict(reduced)
-        return encoder.requires_grad_(False).eval()
 
 
 def save_encoder(path: Path, encoder: PerceptualEncoder, training: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Loss networks: frozen feature extractors whose distances stand in for what people see."""
+"""VGG-19, the judge of training: a frozen feature extractor."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import vgg19
+
+from model.perception.loss_network import LossNetwork
 
 Pooling = Literal["average", "max", "stochastic"]
 
@@ -31,14 +33,6 @@ VGG19_LAYERS = {
 
 # Channels of each activation.
 VGG19_CHANNELS = {name: 64 * 2 ** (int(name[4]) - 1) for name in VGG19_LAYERS}
-
-
-class LossNetwork(nn.Module):
-    """What the losses see pictures through; `VGG19Features` says what ``forward`` does."""
-
-    def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
-        """Activations by name."""
-        raise NotImplementedError
 
 
 class StochasticPool2d(nn.Module):
@@ -179,11 +173,3 @@ def load_vgg19(
         raise ValueError(f"{path} lacks {', '.join(missing)}")
     network.load_state_dict({name: tensors[name].float() for name in needed})
     return network
-
-
-def pyramid(pictures: Tensor, levels: int) -> list[Tensor]:
-    """The pictures at full, half, quarter ... size: strokes beyond a shallow network's reach."""
-    scaled = [pictures]
-    for _ in range(levels - 1):
-        scaled.append(F.avg_pool2d(scaled[-1], 2))
-    return scaled

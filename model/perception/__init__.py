@@ -1,0 +1,1 @@
+"""How pictures are seen: the perceptual encoder, and the moments of what it sees."""
