@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from torch import Tensor
 
@@ -29,6 +30,13 @@ class NoStylePreviewError(LibraryError):
 
     def __init__(self) -> None:
         super().__init__("The style has no preview.")
+
+
+class NoPaintingError(LibraryError):
+    """A style without a copy of its picture."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no copy of the style's picture.")
 
 
 class BuiltInStyleError(LibraryError):
@@ -71,19 +79,19 @@ class Entry:
         Whether there is a preview picture.
     needs_retune
         It was learned for another network, and cannot be used before a retune.
-    can_retune
-        Whether a copy of its picture is there to learn from.
+    has_painting
+        Whether a copy of its picture is there, to show and to learn from.
     """
 
     style: Style
     has_preview: bool
     needs_retune: bool
-    can_retune: bool
+    has_painting: bool
 
 
 @dataclass(frozen=True)
-class Preview:
-    """A style's preview picture.
+class StylePicture:
+    """A picture of a style: its preview, or what it was learned from.
 
     Parameters
     ----------
@@ -91,10 +99,13 @@ class Preview:
         WebP.
     etag
         Changes with the data.
+    revision
+        Of the style.
     """
 
     data: bytes
     etag: str
+    revision: str
 
 
 class SharedLibrary:
@@ -148,7 +159,7 @@ class SharedLibrary:
                 self._library.refresh()
             return self._library.mix(weights)
 
-    def preview(self, id_: str) -> Preview:
+    def preview(self, id_: str) -> StylePicture:
         """The preview of a style.
 
         Raises
@@ -157,12 +168,26 @@ class SharedLibrary:
             There is no such style, or it has none.
         """
         with self._lock:
-            self._find(id_)
+            style = self._find(id_)
             path = self._library.preview_path(id_)
             if path is None:
                 raise NoStylePreviewError
-            data = path.read_bytes()
-        return Preview(data, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+            return _read_picture(path, style)
+
+    def painting(self, id_: str) -> StylePicture:
+        """The copy of the picture that a custom style comes from.
+
+        Raises
+        ------
+        NoSuchStyleError, NoPaintingError
+            There is no such style, or no copy.
+        """
+        with self._lock:
+            style = self._find(id_)
+            path = self._library.source_path(id_)
+            if path is None:
+                raise NoPaintingError
+            return _read_picture(path, style)
 
     def pack(self, id_: str) -> bytes:
         """The portable file of a style.
@@ -252,5 +277,10 @@ class SharedLibrary:
             style,
             has_preview=self._library.preview_path(style.id) is not None,
             needs_retune=style.id not in self._library,
-            can_retune=self._library.source_path(style.id) is not None,
+            has_painting=self._library.source_path(style.id) is not None,
         )
+
+
+def _read_picture(path: Path, style: Style) -> StylePicture:
+    data = path.read_bytes()
+    return StylePicture(data, f'"{hashlib.sha256(data).hexdigest()[:32]}"', style.revision)

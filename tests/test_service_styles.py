@@ -36,7 +36,7 @@ def test_list_and_one(client: TestClient) -> None:
     styles = client.get("/v1/styles").json()["styles"]
     assert [style["id"] for style in styles] == ["amber", "birch", "cobalt"]
     amber = styles[0]
-    assert amber["preview"] == "/v1/styles/amber/preview"
+    assert amber["preview"] == f"/v1/styles/amber/preview?revision={amber['revision']}"
     assert amber["credit"] == "attributed to An Artist, 1900"
     assert styles[1]["preview"] is None
     assert client.get("/v1/styles/amber").json() == amber
@@ -46,9 +46,15 @@ def test_list_and_one(client: TestClient) -> None:
 def test_preview_is_cacheable(client: TestClient) -> None:
     first = client.get("/v1/styles/amber/preview")
     assert first.headers["content-type"] == "image/webp"
-    assert "max-age" in first.headers["cache-control"]
     match = {"If-None-Match": first.headers["etag"]}
     assert client.get("/v1/styles/amber/preview", headers=match).status_code == 304
+    assert "immutable" not in first.headers["cache-control"]
+    lasting = client.get(client.get("/v1/styles/amber").json()["preview"])
+    assert (lasting.content, lasting.headers["etag"]) == (first.content, first.headers["etag"])
+    assert "immutable" in lasting.headers["cache-control"]
+    earlier = client.get("/v1/styles/amber/preview", params={"revision": "0" * 12})
+    assert earlier.content == first.content
+    assert "immutable" not in earlier.headers["cache-control"]
     assert_problem(client.get("/v1/styles/birch/preview"), 404, "no_preview")
 
 
@@ -179,3 +185,31 @@ def test_styles_of_another_process_count_and_go(
         other.remove("learned")
         assert_problem(stylize(), 422, "unknown_style")
         assert_problem(client.get("/v1/styles/learned/file"), 404, "unknown_style")
+
+
+def test_a_revision_tells_that_a_style_has_changed(
+    client: TestClient, weights: Path, tmp_path: Path
+) -> None:
+    amber, birch = (
+        load_style(weights / "styles" / f"{id_}.safetensors") for id_ in ("amber", "birch")
+    )
+    other = StyleLibrary(weights / "styles", amber.network, tmp_path / "data" / "styles")
+    painting = photo_bytes(80, 70, format="WEBP")
+    other.add(replace(amber, id="mine"), photo_bytes(64, 64, 1, "WEBP"), painting)
+    first = client.get("/v1/styles/mine").json()
+    assert client.get("/v1/styles/amber").json()["revision"] == first["revision"], "the same row"
+    shown = client.get(first["painting"])
+    assert (shown.content, shown.headers["content-type"]) == (painting, "image/webp")
+    assert "immutable" in shown.headers["cache-control"]
+
+    other.add(replace(amber, id="mine", title="New"), None, painting)
+    assert client.get("/v1/styles/mine").json() == first | {"title": "New"}
+    other.add(replace(birch, id="mine"), photo_bytes(64, 64, 2, "WEBP"))
+    second = client.get("/v1/styles/mine").json()
+    assert second["revision"] != first["revision"]
+    assert second["preview"] != first["preview"]
+    assert second["painting"] is None
+    match = {"If-None-Match": client.get(first["preview"]).headers["etag"]}
+    assert client.get(second["preview"], headers=match).status_code == 304
+    assert_problem(client.get("/v1/styles/mine/painting"), 404, "no_painting")
+    assert_problem(client.get("/v1/styles/nobody/painting"), 404, "unknown_style")

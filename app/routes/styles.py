@@ -1,10 +1,10 @@
 """``/v1/styles``: the library, its previews and its portable files."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from app.library import Entry
+from app.library import Entry, StylePicture
 from app.rendering import check_style, render_style_preview
 from app.services import InjectedServices
 from app.web.errors import problem_responses
@@ -14,7 +14,7 @@ from app.web.schemas import STYLE_ID_PATTERN, StyleInfo, StyleList
 from app.web.security import EarlyRefusal, KeyRequired
 from model.styles.style_file import MAX_STYLE_FILE_BYTES
 
-PREVIEW_TYPE = "image/webp"
+PICTURE_TYPE = "image/webp"
 FILE_TYPE = "application/octet-stream"
 
 router = APIRouter(prefix="/v1/styles", tags=["styles"], route_class=EarlyRefusal)
@@ -27,7 +27,16 @@ StyleIdInPath = Annotated[
         examples=["starry-night"],
     ),
 ]
+KnownTag = Annotated[str | None, Header(alias="If-None-Match", max_length=1000)]
+Revision = Annotated[
+    str | None,
+    Query(max_length=64, description="That of the style; browsers then need not ask again."),
+]
 _binary = {"schema": {"type": "string", "format": "binary"}}
+_picture: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture.", "content": {PICTURE_TYPE: _binary}},
+    304: {"description": "Unchanged, by If-None-Match."},
+}
 
 
 @router.get("", summary="The library", responses=problem_responses(503))
@@ -50,23 +59,34 @@ async def describe_style(id: StyleIdInPath, services: InjectedServices) -> Style
     "/{id}/preview",
     summary="A style's preview",
     response_class=Response,
-    responses={
-        200: {"description": "The picture.", "content": {PREVIEW_TYPE: _binary}},
-        304: {"description": "Unchanged, by If-None-Match."},
-        **problem_responses(404, 503),
-    },
+    responses={**_picture, **problem_responses(404, 503)},
 )
 async def preview_style(
     id: StyleIdInPath,
     services: InjectedServices,
-    if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
+    known: KnownTag = None,
+    revision: Revision = None,
 ) -> Response:
     """A picture that the network rendered in this style."""
     preview = await services.library_pool.run(services.styles.preview, id)
-    headers = {"ETag": preview.etag, "Cache-Control": "public, max-age=300"}
-    if if_none_match is not None and preview.etag in if_none_match:
-        return Response(status_code=304, headers=headers)
-    return Response(preview.data, media_type=PREVIEW_TYPE, headers=headers)
+    return _answer_picture(preview, known, revision)
+
+
+@router.get(
+    "/{id}/painting",
+    summary="What a style comes from",
+    response_class=Response,
+    responses={**_picture, **problem_responses(404, 503)},
+)
+async def show_painting(
+    id: StyleIdInPath,
+    services: InjectedServices,
+    known: KnownTag = None,
+    revision: Revision = None,
+) -> Response:
+    """The copy of the picture that a custom style was made from, no side above 1,024 px."""
+    painting = await services.library_pool.run(services.styles.painting, id)
+    return _answer_picture(painting, known, revision)
 
 
 @router.get(
@@ -135,8 +155,20 @@ def describe(entry: Entry) -> StyleInfo:
         credit=style.credit,
         kind=style.kind,
         created=style.created,
-        preview=f"{address}/preview" if entry.has_preview else None,
+        revision=style.revision,
+        preview=f"{address}/preview?revision={style.revision}" if entry.has_preview else None,
+        painting=f"{address}/painting?revision={style.revision}" if entry.has_painting else None,
         file=f"{address}/file",
         needs_retune=entry.needs_retune,
-        can_retune=entry.can_retune,
+        can_retune=entry.has_painting,
     )
+
+
+def _answer_picture(picture: StylePicture, known: str | None, revision: str | None) -> Response:
+    """A picture, or that it is known; under the address of its revision it never changes."""
+    lasting = revision == picture.revision
+    caching = "public, max-age=31536000, immutable" if lasting else "public, no-cache"
+    headers = {"ETag": picture.etag, "Cache-Control": caching}
+    if known is not None and picture.etag in known:
+        return Response(status_code=304, headers=headers)
+    return Response(picture.data, media_type=PICTURE_TYPE, headers=headers)

@@ -37,6 +37,7 @@ from app.jobs.errors import (
 from app.library import (
     BuiltInIdError,
     BuiltInStyleError,
+    NoPaintingError,
     NoSourceError,
     NoStylePreviewError,
     NoSuchStyleError,
@@ -115,6 +116,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
     StyleError: (422, "invalid_style", None),
     NoSuchStyleError: (404, "unknown_style", None),
     NoStylePreviewError: (404, "no_preview", None),
+    NoPaintingError: (404, "no_painting", None),
     BuiltInStyleError: (403, "built_in_style", None),
     BuiltInIdError: (409, "built_in_style", None),
     RetuneNotNeededError: (409, "retune_not_needed", None),

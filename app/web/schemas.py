@@ -33,7 +33,11 @@ class StyleInfo(BaseModel):
     credit: str = Field(description="Artist and year as one line.")
     kind: Literal["built-in", "custom"]
     created: str = Field(description="ISO 8601, UTC; empty where it does not matter.")
+    revision: str = Field(description="Another one as soon as the style makes other pictures.")
     preview: str | None = Field(description="Address of the preview picture, where there is one.")
+    painting: str | None = Field(
+        description="Address of the picture that a custom style comes from, where there is a copy."
+    )
     file: str = Field(description="Address of the portable style file.")
     needs_retune: bool = Field(
         description="It was learned for another network, and cannot be used before a retune."

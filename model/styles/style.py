@@ -1,5 +1,6 @@
 """Styles: a code with its metadata; titles, ids, blending."""
 
+import hashlib
 import math
 import re
 import unicodedata
@@ -89,6 +90,12 @@ class Style:
             raise StyleError("a style id is 1 to 64 lower-case letters, digits and hyphens")
         if self.code.ndim != 1 or not bool(self.code.isfinite().all()):
             raise StyleError("a style code is one row of finite numbers")
+
+    @property
+    def revision(self) -> str:
+        """12 hex digits of the row: others as soon as the style makes other pictures."""
+        row = self.code.detach().cpu().float().contiguous().numpy().tobytes()
+        return hashlib.sha256(self.network.encode() + row).hexdigest()[:12]
 
     @property
     def credit(self) -> str:
