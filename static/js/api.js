@@ -58,16 +58,19 @@ export async function listStyles() {
 /**
  * @param {Blob} photo
  * @param {Look} look
- * @param {{format?: Format, signal?: AbortSignal}} options Without a format: as the photo.
+ * @param {{format?: Format, quality?: number, signal?: AbortSignal}} options Without a format: as
+ *   the photo.
  * @returns {Promise<Answer>}
  */
-export async function stylize(photo, { mix, strength, keepColors }, { format, signal } = {}) {
+export async function stylize(photo, { mix, strength, keepColors }, options = {}) {
+  const { format, quality, signal } = options;
   const form = new FormData();
   form.set("image", photo, "photo");
   form.set("mix", JSON.stringify(mix.map(({ id, weight }) => ({ style: id, weight }))));
   form.set("strength", strength.toFixed(4));
   form.set("preserve_color", String(keepColors));
   if (format) form.set("format", format);
+  if (quality) form.set("quality", String(quality));
   const response = await request("/v1/stylize", { method: "POST", body: form, signal });
   const queue = /queue;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   return { blob: await read(response.blob()), queueSeconds: queue ? Number(queue[1]) / 1000 : 0 };

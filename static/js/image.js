@@ -10,6 +10,7 @@
  * @property {Blob} small For live previews.
  * @property {Blob} standard For results.
  * @property {Blob} full As it came.
+ * @property {import("./api.js").Format} format Of results, unless another one is chosen.
  * @property {boolean} shrunk Whether `standard` is smaller than `full`.
  */
 
@@ -18,6 +19,9 @@ export const STANDARD_SIDE = 1024; // px
 const JPEG_QUALITY = 0.92;
 /** What the server reads; anything else that the browser reads is sent as a JPEG. */
 const SERVER_TYPES = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+/** What a result is by itself; of anything else, a JPEG. */
+/** @type {Readonly<Record<string, import("./api.js").Format>>} */
+const FORMATS = { "image/png": "png", "image/gif": "png", "image/webp": "webp" };
 /** What may be transparent, and so is shrunk to a PNG. */
 const ALPHA_TYPES = ["image/png", "image/webp", "image/gif"];
 
@@ -43,7 +47,8 @@ export async function readPhoto(file) {
       Math.max(width, height) > SMALL_SIDE ? await shrink(bitmap, SMALL_SIDE, type) : standard;
     const name = file.name.replace(/\.[^.]*$/, "") || "photo";
     const url = URL.createObjectURL(file);
-    return { id: (photos += 1), name, url, width, height, small, standard, full, shrunk };
+    const format = FORMATS[file.type] ?? "jpeg";
+    return { id: (photos += 1), name, url, width, height, small, standard, full, format, shrunk };
   } finally {
     bitmap.close();
   }

@@ -1,6 +1,6 @@
 /** Wires the page together. */
 
-import { ApiError, listJobs } from "./api.js";
+import { ApiError, UnreachableError, listJobs } from "./api.js";
 import { readPhoto } from "./image.js";
 import { chooseFirstStyle, loadStyles } from "./library.js";
 import { explain } from "./messages.js";
@@ -15,10 +15,7 @@ import { connectLook } from "./views/look.js";
 import { connectMix } from "./views/mix.js";
 import { connectPad } from "./views/pad.js";
 import { connectDrops, connectPhoto } from "./views/photo.js";
-import { connectResult } from "./views/result.js";
-import { connectStage } from "./views/stage.js";
 import { connectStatus } from "./views/status.js";
-import { connectZoom } from "./views/zoom.js";
 
 const store = new Store();
 const renderer = new Renderer(store);
@@ -27,6 +24,8 @@ const askForKey = connectKey();
 
 /** @type {import("./views/new-style.js").NewStyle | null} */
 let newStyle = null;
+/** @type {Promise<void> | null} */
+let desk = null;
 /** Counts photos asked for, so that only the newest one is taken when it has been read. */
 let newestPhoto = 0;
 
@@ -37,9 +36,6 @@ connectGallery(store, reload, connectCustomStyles(store, { reload, askForKey, le
 connectMix(store);
 connectPad(store);
 connectLook(store);
-connectStage(store);
-connectZoom(store);
-connectResult(store, renderer);
 connectStatus(store, {
   retry: () => (store.state.library === "ready" ? renderer.retry() : reload()),
   standard: () => store.update({ fullSize: false }),
@@ -52,7 +48,7 @@ void loadStyles(store).then(offerNewStyles);
 async function takePhoto(pending) {
   const turn = (newestPhoto += 1);
   try {
-    const photo = await readPhoto(await pending);
+    const [photo] = await Promise.all([readPhoto(await pending), openDesk()]);
     if (turn !== newestPhoto) return;
     const previous = store.state.photo;
     store.update({ photo, fullSize: false, notice: null });
@@ -62,6 +58,18 @@ async function takePhoto(pending) {
     const { text, advice } = explain(error); // there is nothing that could be sent again
     if (turn === newestPhoto) store.update({ notice: { text, advice } });
   }
+}
+
+/** What works on a photo is not needed before there is one; a failed try is made again. */
+function openDesk() {
+  desk ??= import("./desk.js").then(
+    ({ connectDesk }) => connectDesk(store),
+    () => {
+      desk = null;
+      throw new UnreachableError();
+    },
+  );
+  return desk;
 }
 
 /** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */

@@ -11,7 +11,8 @@
  * @property {string} look What it shows; see `lookOf`.
  * @property {boolean} final Whether it is a result, not a preview.
  * @property {boolean} fullSize
- * @property {Blob} blob
+ * @property {string} encoding See `encodingOf`.
+ * @property {Blob} blob The file that a download gives, where it is final.
  * @property {string} url
  * @property {number} width In px; 0 of a preview.
  * @property {number} height
@@ -23,6 +24,7 @@
  * @property {string} look
  * @property {boolean} final
  * @property {boolean} fullSize
+ * @property {string} encoding
  *
  * @typedef {import("./store.js").Store} Store
  * @typedef {import("./store.js").State} State
@@ -33,12 +35,50 @@ import { measure } from "./image.js";
 import { explain, isBusy } from "./messages.js";
 
 /**
- * What a rendering depends on, but for its size.
+ * The members of the state that say which result is wanted.
+ *
+ * @type {(keyof State)[]}
+ */
+export const ASKED_FOR = ["photo", "mix", "strength", "keepColors", "fullSize", "format", "quality"];
+
+/**
+ * What a rendering depends on, but for its size and encoding.
  *
  * @param {Readonly<State>} state
  */
 export function lookOf({ photo, mix, strength, keepColors }) {
   return JSON.stringify([photo?.id, mix, strength, keepColors]);
+}
+
+/**
+ * The format of the result: the chosen one, else the photo's own.
+ *
+ * @param {Readonly<State>} state
+ * @returns {import("./api.js").Format}
+ */
+export function formatOf({ format, photo }) {
+  return format ?? photo?.format ?? "jpeg";
+}
+
+/**
+ * Format and quality of the result, as far as they matter.
+ *
+ * @param {Readonly<State>} state
+ */
+export function encodingOf(state) {
+  const format = formatOf(state);
+  return format === "png" ? format : `${format} ${state.quality}`;
+}
+
+/**
+ * Whether what is shown is the result of what is chosen.
+ *
+ * @param {Readonly<State>} state
+ */
+export function isFinished(state) {
+  const { rendering, fullSize } = state;
+  if (!rendering?.final || rendering.look !== lookOf(state)) return false;
+  return rendering.fullSize === fullSize && rendering.encoding === encodingOf(state);
 }
 
 export class Renderer {
@@ -56,30 +96,13 @@ export class Renderer {
   /** @param {Store} store */
   constructor(store) {
     this.#store = store;
-    store.watch(["photo", "mix", "strength", "keepColors", "fullSize", "moving"], () =>
-      this.#advance(),
-    );
+    store.watch([...ASKED_FOR, "moving"], () => this.#advance());
   }
 
   /** Try at once what failed or waits. */
   retry() {
     this.#failed = "";
     this.#resume();
-  }
-
-  /**
-   * The result in a format; the picture on the screen itself where it is of that format.
-   *
-   * @param {import("./api.js").Format} format
-   * @returns {Promise<Blob>}
-   */
-  async export(format) {
-    const { state } = this.#store;
-    const { photo, rendering, fullSize } = state;
-    if (!photo || !rendering) throw new Error("there is no result");
-    if (rendering.blob.type === `image/${format}`) return rendering.blob;
-    const { blob } = await stylize(fullSize ? photo.full : photo.standard, state, { format });
-    return blob;
   }
 
   #advance() {
@@ -98,13 +121,13 @@ export class Renderer {
   #nextStep() {
     const { state } = this.#store;
     const { photo, mix, moving, rendering, fullSize } = state;
-    const look = lookOf(state);
-    if (!photo || mix.length === 0 || keyOf(look, fullSize) === this.#failed) return null;
+    if (!photo || mix.length === 0) return null;
+    const [look, encoding] = [lookOf(state), encodingOf(state)];
     const shown = rendering?.look === look;
-    const finished = shown && rendering.final && rendering.fullSize === fullSize;
-    if (finished || (moving && (shown || this.#sparing))) return null;
+    if (isFinished(state) || (moving && (shown || this.#sparing))) return null;
     const final = !moving && (shown || this.#sparing || photo.small === photo.standard);
-    return { photo, look, final, fullSize };
+    const step = { photo, look, final, fullSize, encoding };
+    return keyOf(step) === this.#failed ? null : step;
   }
 
   /**
@@ -117,6 +140,7 @@ export class Renderer {
     const { state } = this.#store;
     if (flight.photo !== state.photo || state.mix.length === 0) return true;
     if (flight.final && flight.fullSize !== state.fullSize) return true;
+    if (flight.final && flight.encoding !== encodingOf(state)) return true;
     return flight.look !== lookOf(state) && (flight.final || !state.moving);
   }
 
@@ -127,8 +151,11 @@ export class Renderer {
     const { photo, final, fullSize } = step;
     const blob = !final ? photo.small : fullSize ? photo.full : photo.standard;
     const begun = performance.now();
+    const { state } = this.#store;
+    const { signal } = flight.controller;
+    const encoding = final ? { format: formatOf(state), quality: state.quality } : {};
     try {
-      const answer = await stylize(blob, this.#store.state, { signal: flight.controller.signal });
+      const answer = await stylize(blob, state, { ...encoding, signal });
       const size = final ? await measure(answer.blob) : { width: 0, height: 0 };
       if (this.#flight !== flight) return;
       this.#flight = null;
@@ -156,10 +183,10 @@ export class Renderer {
    * @param {Step} step
    * @param {unknown} error
    */
-  #fail({ look, final, fullSize }, error) {
-    this.#say(explain(error, { fullSize: final && fullSize }));
+  #fail(step, error) {
+    this.#say(explain(error, { fullSize: step.final && step.fullSize }));
     if (!isBusy(error)) {
-      this.#failed = keyOf(look, fullSize);
+      this.#failed = keyOf(step);
       return;
     }
     const pauseMs = Math.max(1, error.retryAfter) * 1000;
@@ -187,10 +214,7 @@ export class Renderer {
   }
 }
 
-/**
- * @param {string} look
- * @param {boolean} fullSize
- */
-function keyOf(look, fullSize) {
-  return `${look} ${fullSize}`;
+/** @param {Step} step */
+function keyOf({ look, fullSize, encoding }) {
+  return `${look} ${fullSize} ${encoding}`;
 }

@@ -7,6 +7,7 @@
  * @typedef {import("./renderer.js").Rendering} Rendering
  * @typedef {import("./messages.js").Notice} Notice
  * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./api.js").Format} Format
  *
  * @typedef {object} State
  * @property {readonly Style[]} styles The library; empty until it is loaded.
@@ -16,6 +17,8 @@
  * @property {number} strength 0, the photo, to 1.
  * @property {boolean} keepColors
  * @property {boolean} fullSize Whether the photo is sent as it is, not shrunk.
+ * @property {Format | null} format Of the result; none chosen, the photo's own.
+ * @property {number} quality Of JPEG and WebP, 1 to 100.
  * @property {boolean} moving Whether a control is being moved: previews will do.
  * @property {Rendering | null} rendering What is shown as the result.
  * @property {boolean} working Whether a picture is being rendered.
@@ -33,6 +36,8 @@ const INITIAL = {
   strength: 1,
   keepColors: false,
   fullSize: false,
+  format: null,
+  quality: 90,
   moving: false,
   rendering: null,
   working: false,

@@ -1,9 +1,10 @@
-/** What to do with the result: download it, copy it, copy a link to its recipe. */
+/** What to do with the result: its format, download, share, copy, copy a link to its recipe. */
 
 import { find } from "../dom.js";
 import { toPng } from "../image.js";
 import { explain } from "../messages.js";
-import { lookOf } from "../renderer.js";
+import { ASKED_FOR, formatOf, isFinished } from "../renderer.js";
+import { connectSlider } from "./slider.js";
 import { announce } from "./status.js";
 
 const CONFIRMATION_MS = 1600;
@@ -11,33 +12,34 @@ const CONFIRMATION_MS = 1600;
 /**
  * @typedef {import("../store.js").Store} Store
  * @typedef {import("../store.js").State} State
- * @typedef {import("../renderer.js").Renderer} Renderer
  * @typedef {import("../api.js").Format} Format
  */
 
-/**
- * @param {Store} store
- * @param {Renderer} renderer
- */
-export function connectResult(store, renderer) {
+/** @param {Store} store */
+export function connectResult(store) {
   const root = find(document, "#result", HTMLElement);
   const caption = find(root, "#caption", HTMLElement);
-  const format = find(root, "#format", HTMLSelectElement);
   const download = find(root, "#download", HTMLButtonElement);
   const copy = find(root, "#copy", HTMLButtonElement);
   const copyLink = find(root, "#copy-link", HTMLButtonElement);
+  const share = find(root, "#share", HTMLButtonElement);
 
-  store.watch(["rendering", "photo", "mix", "strength", "keepColors", "fullSize"], (state) => {
+  store.watch(["rendering", ...ASKED_FOR], (state) => {
     const isReady = isFinished(state);
-    download.disabled = !isReady;
-    copy.disabled = !isReady;
+    for (const button of [download, share, copy]) button.disabled = !isReady;
     copyLink.disabled = state.mix.length === 0;
     if (isReady || !state.rendering) caption.textContent = describe(state.rendering);
   });
+  connectEncoding(store, root);
 
   on(store, download, async () => {
-    const extension = /** @type {Format} */ (format.value);
-    save(await renderer.export(extension), `${fileName(store.state)}.${extension}`);
+    const file = resultFile(store.state);
+    if (file) save(file, file.name);
+  });
+  share.hidden = !canShare();
+  on(store, share, async () => {
+    const file = resultFile(store.state);
+    if (file) await navigator.share({ files: [file] });
   });
   on(store, copy, async () => {
     const { rendering } = store.state;
@@ -68,9 +70,10 @@ function on(store, button, act) {
     try {
       await act();
     } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") return; // thought better
       const { text, advice } =
         error instanceof DOMException
-          ? { text: "The browser did not allow copying.", advice: "Download the picture instead." }
+          ? { text: "The browser did not allow it.", advice: "Download the picture instead." }
           : explain(error);
       store.update({ notice: { text, advice } });
     } finally {
@@ -80,26 +83,58 @@ function on(store, button, act) {
 }
 
 /**
- * Whether what is shown is the result of what is chosen.
+ * Format and quality.
  *
- * @param {Readonly<State>} state
+ * @param {Store} store
+ * @param {HTMLElement} root
  */
-function isFinished(state) {
-  const { rendering, fullSize } = state;
-  return !!rendering?.final && rendering.look === lookOf(state) && rendering.fullSize === fullSize;
+function connectEncoding(store, root) {
+  const format = find(root, "#format", HTMLSelectElement);
+  const row = find(root, "#quality-row", HTMLElement);
+  const { show } = connectSlider(row, {
+    onMove: (quality) => show(Math.round(quality * 100)), // a picture for each would be too much
+    onRelease: (quality) => store.update({ quality: Math.round(quality * 100) }),
+  });
+  format.addEventListener("change", () =>
+    store.update({ format: /** @type {Format} */ (format.value) }),
+  );
+  store.watch(["format", "photo"], (state) => {
+    format.value = formatOf(state);
+    row.hidden = format.value === "png";
+  });
+  store.watch(["quality"], ({ quality }) => show(quality));
+}
+
+/** Whether the browser hands pictures to other applications, as phones do. */
+function canShare() {
+  const file = new File([], "picture.jpeg", { type: "image/jpeg" });
+  return navigator.canShare?.({ files: [file] }) ?? false;
 }
 
 /** @param {State["rendering"]} rendering */
 function describe(rendering) {
   if (!rendering) return "";
-  const { width, height, seconds, queueSeconds } = rendering;
+  const { width, height, blob, seconds, queueSeconds } = rendering;
   const waiting = queueSeconds >= 0.5 ? `, of which ${queueSeconds.toFixed(1)} s waiting` : "";
-  return `${width} × ${height} px, in ${seconds.toFixed(1)} s${waiting}`;
+  return `${width} × ${height} px, ${sizeOf(blob)}, in ${seconds.toFixed(1)} s${waiting}`;
 }
 
-/** @param {Readonly<State>} state */
-function fileName({ photo, mix }) {
-  return [photo?.name, ...mix.map((part) => part.id)].join("-");
+/** @param {Blob} blob */
+function sizeOf({ size }) {
+  return size < 1e6 ? `${Math.max(1, Math.round(size / 1e3))} KB` : `${(size / 1e6).toFixed(1)} MB`;
+}
+
+/**
+ * The result as a file with a name.
+ *
+ * @param {Readonly<State>} state
+ * @returns {File | null}
+ */
+function resultFile(state) {
+  const { photo, mix, rendering } = state;
+  if (!rendering || !isFinished(state)) return null;
+  const name = [photo?.name, ...mix.map((part) => part.id)].join("-");
+  return new File([rendering.blob], `${name}.${formatOf(state)}`, { type: rendering.blob.type });
 }
 
 /**

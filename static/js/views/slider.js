@@ -19,16 +19,18 @@ export function connectSlider(root, { onMove, onRelease }) {
     // What is being typed or dragged is left alone.
     if (range.valueAsNumber !== percent) range.value = String(percent);
     if (document.activeElement !== number) number.value = String(percent);
-    range.style.setProperty("--value", `${percent}%`);
+    const [least, most] = [Number(range.min), Number(range.max)];
+    range.style.setProperty("--value", `${((percent - least) / (most - least)) * 100}%`);
     range.setAttribute("aria-valuetext", `${percent} %`);
   };
   range.addEventListener("input", () => onMove(range.valueAsNumber / 100));
   range.addEventListener("change", () => onRelease(range.valueAsNumber / 100));
   number.addEventListener("change", () => {
     const typed = number.valueAsNumber;
+    const [least, most] = [Number(range.min), Number(range.max)];
     const percent = Number.isNaN(typed)
       ? range.valueAsNumber
-      : Math.min(100, Math.max(0, Math.round(typed)));
+      : Math.min(most, Math.max(least, Math.round(typed)));
     number.value = String(percent);
     onRelease(percent / 100);
   });

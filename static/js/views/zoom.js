@@ -22,7 +22,7 @@ export function connectZoom(store) {
   /** The factor at which pixels are pixels. */
   const pixels = () => {
     const width = store.state.photo?.width ?? 0;
-    return (width * factor) / (frame.clientWidth * devicePixelRatio || 1);
+    return (width * factor) / (frame.getBoundingClientRect().width * devicePixelRatio || 1);
   };
   const levels = () => [...LEVELS, pixels()].filter((level) => level >= 1).sort((a, b) => a - b);
   const further = () => levels().find((level) => level > factor * 1.01);
