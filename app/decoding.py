@@ -62,7 +62,7 @@ class Decoders:
         self.max_pixels = max_pixels
         # Pixels that wait cost no memory: their files lie in the spool. Time bounds them.
         self.admission = Admission(max_requests, max_requests * max_pixels, deadline_s)
-        self.admission.pixels_per_s = FIRST_GUESS_PIXELS_PER_S
+        self.admission.pace.pixels_per_s = FIRST_GUESS_PIXELS_PER_S
         self._threads = threads
         self._pool = Pool(threads, "decode")
         self._waiting: list[_Ticket] = []

@@ -58,6 +58,12 @@ class Metrics:
         )
         self.ready = Gauge("pastiche_ready", "1 once ready.", registry=self.registry)
 
+    def observe_batch(self, pictures: int, pixels: int, seconds: float) -> None:
+        """Count what the device has done at once."""
+        self.batch_size.observe(pictures)
+        self.pixels.inc(pixels)
+        self.inference_seconds.observe(seconds)
+
     def render(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)

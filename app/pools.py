@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Thread
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -35,6 +36,13 @@ class Pool:
     def close(self) -> None:
         """Drop what waits, let go of the threads."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def start_thread(name: str, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Thread:
+    """A thread of its own that the process's end does not wait for, started."""
+    thread = Thread(target=call, args=args, kwargs=kwargs, name=f"pastiche-{name}", daemon=True)
+    thread.start()
+    return thread
 
 
 class NoSeatError(Exception):

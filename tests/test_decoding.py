@@ -59,7 +59,9 @@ def test_small_files_pass_large_ones(decoders: Decoders) -> None:
 def test_too_much_is_refused_at_once() -> None:
     async def test() -> None:
         decoders = Decoders(2, LARGE, max_requests=100, deadline_s=10)
-        decoders.admission.pixels_per_s = LARGE / 2  # two seconds each, and half the deadline is 5
+        decoders.admission.pace.pixels_per_s = (
+            LARGE / 2
+        )  # two seconds each, and half the deadline is 5
         go, begun = threading.Event(), time.monotonic()
         taken = [asyncio.ensure_future(decoders.run(LARGE, go.wait, 10)) for _ in range(40)]
         await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import functools
 import subprocess
 import sys
 import threading
@@ -311,6 +312,60 @@ def test_a_large_picture_in_pieces_is_passed_and_given_up(small_weights: Weights
     run(test)
 
 
+def test_a_picture_that_gives_way_is_passed_by_all_others(small_weights: Weights) -> None:
+    async def test() -> None:
+        stylizer = Stylizer(small_weights)
+        stylizer.whole_pixels = 100_000
+        engine, _ = make_engine(lambda: stylizer)
+        await engine.start()
+        one, shares = Look(small_weights.original), []
+        levels = photo_levels(*LARGE)
+        painting = asyncio.ensure_future(engine.paint(levels, one, shares.append))
+        while not shares:
+            await asyncio.sleep(0.001)
+        assert engine.admission.requests == 0, "it takes nobody's place"
+        alike, small = await asyncio.gather(
+            engine.stylize(photo_levels(*LARGE, seed=1), one),
+            engine.stylize(photo_levels(64, 64), one),
+        )
+        assert not painting.done()
+        painted = await painting
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+        assert alike.levels.shape == levels.shape
+        assert small.levels.shape == (64, 64, 3)
+        expected = stylizer.stylize_large(levels, one)
+        assert np.array_equal(painted.levels, expected), "being passed must change nothing"
+        assert engine.estimate_s(levels[..., 0].size) == pytest.approx(painted.inference_s)
+        await engine.close()
+
+    run(test)
+
+
+def test_a_picture_that_gives_way_ends_when_it_is_cancelled_or_the_engine_drains(
+    small_weights: Weights,
+) -> None:
+    async def test() -> None:
+        engine, metrics = make_engine(lambda: Stylizer(small_weights))
+        await engine.start()
+        levels, one = photo_levels(3 * LARGE[0], 3 * LARGE[1]), Look(small_weights.original)
+        for end in (asyncio.Task.cancel, lambda _: engine.drain()):
+            begun = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            tell = functools.partial(loop.call_soon_threadsafe, begun.set)
+            painting = asyncio.ensure_future(engine.paint(levels, one, lambda _, tell=tell: tell()))
+            await begun.wait()
+            end(painting)
+            with pytest.raises((asyncio.CancelledError, DrainingError)):
+                await painting
+            while engine._running:
+                await asyncio.sleep(0.001)
+        assert metrics.dropped._value.get() == 2
+        await engine.close()
+
+    run(test)
+
+
 def test_the_device_is_the_compute_thread_s_own(
     small_weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,19 +414,21 @@ def test_a_picture_that_fails_costs_no_other_its_answer(small_weights: Weights) 
     run(test)
 
 
-def test_what_comes_after_the_queue_has_closed_is_answered(small_weights: Weights) -> None:
+def test_what_comes_after_the_queue_has_closed_is_answered(
+    small_weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def test() -> None:
         engine, _ = make_engine(lambda: Stylizer(small_weights))
         await engine.start()
-        check = engine._check_state
+        check = local.check_ready
 
-        def close_behind() -> None:  # as a failing device does on its own thread
-            check()
+        def close_behind(state: EngineState) -> None:  # as a failing device does on its own thread
+            check(state)
             if engine.state is EngineState.READY:
                 engine.state = EngineState.FAILED
                 engine._queue.close()
 
-        engine._check_state = close_behind  # type: ignore[method-assign]
+        monkeypatch.setattr(local, "check_ready", close_behind)
         with pytest.raises(EngineFailedError):
             await asyncio.wait_for(
                 engine.stylize(photo_levels(), Look(small_weights.original)), timeout=5

@@ -132,3 +132,13 @@ def test_admission_survives_an_error_inside() -> None:
     with pytest.raises(ValueError, match="inside"), admission.admit(10):
         raise ValueError("inside")
     assert admission.pixels == 0
+
+
+def test_what_gives_way_comes_last_and_alone() -> None:
+    patient = Work(np.zeros((10, 10, 3), np.uint8), Look(NO_CODE), gives_way=True, enqueued=0.0)
+    alike, large = work(10, arrived=50.0), work(1000, arrived=99.0)
+    queue = filled(patient, alike, large)
+    assert queue.urgent_batch(None, SPEED) == [alike]
+    assert queue.urgent_batch(None, SPEED) == [large], "of any size"
+    assert queue.urgent_batch(None, SPEED) == []
+    assert queue.next_batch(SPEED) == [patient]

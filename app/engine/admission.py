@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from app.engine.pace import Pace
 from app.engine.protocol import OverloadedError
 
 MAX_RETRY_AFTER_S = 120
@@ -37,16 +38,21 @@ class Admission:
         self.max_pixels = max_pixels
         self.deadline_s = deadline_s
         self.pixels = 0
-        self.pixels_per_s = FIRST_GUESS_PIXELS_PER_S
+        self.pace = Pace(FIRST_GUESS_PIXELS_PER_S)
         self._on_change = on_change
         self._under_way: list[int] = []  # the pixels of each picture
-        self._recent = 0.0, 0.0  # pixels and seconds of the last batches, older ones fading
+        self._giving_way = 0
         self._lock = threading.Lock()
 
     @property
     def requests(self) -> int:
         """Pictures under way."""
         return len(self._under_way)
+
+    @property
+    def pixels_per_s(self) -> float:
+        """The device's speed."""
+        return self.pace.pixels_per_s
 
     def check_open(self) -> None:
         """Refuse what comes on top of a full house.
@@ -71,19 +77,31 @@ class Admission:
             self._check(pixels)
             self._under_way.append(pixels)
             self.pixels += pixels
-            self._on_change(self.requests)
+            self._on_change(self.requests + self._giving_way)
         try:
             yield
         finally:
             with self._lock:
                 self._under_way.remove(pixels)
                 self.pixels -= pixels
-                self._on_change(self.requests)
+                self._on_change(self.requests + self._giving_way)
+
+    @contextmanager
+    def give_way(self) -> Iterator[None]:
+        """Count a picture that gives way to all others: under way, but in nobody's way."""
+        with self._lock:
+            self._giving_way += 1
+            self._on_change(self.requests + self._giving_way)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._giving_way -= 1
+                self._on_change(self.requests + self._giving_way)
 
     def observe(self, pixels: int, seconds: float) -> None:
         """Learn the device's speed from a batch."""
-        self._recent = 0.8 * self._recent[0] + pixels, 0.8 * self._recent[1] + seconds
-        self.pixels_per_s = self._recent[0] / max(self._recent[1], 1e-6)
+        self.pace.observe(pixels, seconds)
 
     def retry_after_s(self) -> int:
         """Seconds until about half of what is under way will be done; 1 to 120."""

@@ -8,25 +8,26 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from time import monotonic, perf_counter
 
-import numpy as np
 import torch
 
 from app.engine.admission import PASSING_RATIO, Admission
+from app.engine.answers import answer
+from app.engine.pace import Estimator
+from app.engine.preparation import noise_work, prepare_fast_paths, warm_up
 from app.engine.protocol import (
     RETRY_AFTER_STOP_S,
-    BrokenOutputError,
     DrainingError,
     EngineError,
     EngineFailedError,
     EngineState,
     LoadingError,
-    OutOfMemoryError,
+    check_ready,
 )
 from app.engine.workqueue import Pastiche, Work, WorkQueue
 from app.metrics import Metrics
+from app.pools import start_thread
 from model.inference.device import (
     CPU_BATCH_PIXELS,
-    NoRoomError,
     choose_batch_pixels,
     describe_device,
     use_device,
@@ -36,8 +37,8 @@ from model.inference.paths import FastPath
 from model.inference.stylizer import Stylizer
 from model.pictures.levels import Levels
 
-WARM_UP_SIDE = 256  # px
 SYNC_PIXELS = 1_000_000  # from here on, a GPU is waited for where others may pass
+SETTLING_S = 120.0  # a compiler's longest; a large picture waits so long for a faster path
 STOP_PREPARING_S = 1.0  # a compiler cannot be interrupted; at the process's end it just ends
 
 _logger = logging.getLogger("pastiche.engine")
@@ -53,7 +54,8 @@ class LocalEngine:
     Between layers, and between bands of large ones, the compute thread looks up: it gives up a
     batch that nobody waits for any more, and lets much smaller pictures pass a large one. So one
     thread suffices for both a quick answer to small pictures and large pictures that run for
-    seconds. Pictures too large for the memory are stylized in pieces.
+    seconds. A picture that gives way is passed by all others. What is too large for the memory is
+    stylized in pieces.
 
     It is ready in float32 at once; faster paths are prepared beside it and used from the next
     batch on.
@@ -98,34 +100,52 @@ class LocalEngine:
         self._thread: threading.Thread | None = None
         self._fast_paths = fast_paths
         self._preparing: threading.Thread | None = None
+        self._settled = fast_paths is None  # whether the path will change no more
+        self._estimator = Estimator(admission.pace)
 
     async def start(self) -> None:
         """Load, warm up, be ready; see `Engine.start`."""
         started: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=[started], name="pastiche-compute", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("compute", self._run, started)
         await asyncio.wrap_future(started)
 
     def check_open(self) -> None:
         """See `Engine.check_open`."""
-        self._check_state()
+        check_ready(self.state)
         self.admission.check_open()
 
     def admit(self, pixels: int) -> AbstractContextManager[None]:
         """See `Engine.admit`."""
-        self._check_state()
+        check_ready(self.state)
         return self.admission.admit(pixels)
 
     async def stylize(self, levels: Levels, look: Look) -> Pastiche:
         """See `Engine.stylize`."""
-        self._check_state()
-        work = Work(levels, look)
+        return await self._put(Work(levels, look))
+
+    async def _put(self, work: Work) -> Pastiche:
+        check_ready(self.state)
         if not self._queue.put(work):  # closed since the look above: by a device that failed
-            self._check_state()
+            check_ready(self.state)
             raise DrainingError(RETRY_AFTER_STOP_S)
         return await asyncio.wrap_future(work.future)
+
+    async def paint(
+        self, levels: Levels, look: Look, progress: Callable[[float], None]
+    ) -> Pastiche:
+        """See `Engine.paint`."""
+        check_ready(self.state)
+        until = monotonic() + SETTLING_S
+        while not self._settled and monotonic() < until:
+            await asyncio.sleep(0.1)
+        with self.admission.give_way():
+            return await self._put(Work(levels, look, gives_way=True, progress=progress))
+
+    def estimate_s(self, pixels: int) -> float:
+        """See `Engine.estimate_s`."""
+        if self.state is EngineState.LOADING:
+            raise LoadingError(retry_after_s=2)
+        return self._estimator.seconds(pixels)
 
     def drain(self) -> None:
         """See `Engine.drain`."""
@@ -144,14 +164,6 @@ class LocalEngine:
         if self._preparing is not None:
             await asyncio.to_thread(self._preparing.join, STOP_PREPARING_S)
 
-    def _check_state(self) -> None:
-        if self.state is EngineState.LOADING:
-            raise LoadingError(retry_after_s=2)
-        if self.state is EngineState.DRAINING:
-            raise DrainingError(RETRY_AFTER_STOP_S)
-        if self.state is EngineState.FAILED:
-            raise EngineFailedError(retry_after_s=10)
-
     def _run(self, started: "Future[None]") -> None:
         """The compute thread: nothing else touches the device."""
         try:
@@ -168,13 +180,8 @@ class LocalEngine:
             self.state = EngineState.READY
         started.set_result(None)
         if self._fast_paths is not None:
-            self._preparing = threading.Thread(
-                target=self._prepare_fast_paths,
-                args=[self._stylizer, self._fast_paths],
-                name="pastiche-fastpath",
-                daemon=True,
-            )
-            self._preparing.start()
+            prepare = self._prepare_fast_paths
+            self._preparing = start_thread("fastpath", prepare, self._stylizer, self._fast_paths)
         while batch := self._queue.next_batch(self.admission.pixels_per_s):
             self._running, self._passed_s = batch, 0.0
             self._compute(batch)
@@ -182,51 +189,49 @@ class LocalEngine:
             del batch  # the pictures' memory is free while waiting
 
     def _prepare(self, stylizer: Stylizer) -> None:
-        """Warm up with a picture of noise, and learn the speed."""
+        """Warm up, and learn the speed."""
         self.device = describe_device(stylizer.device)
         self.fingerprint = stylizer.fingerprint
         self._queue.batch_pixels = choose_batch_pixels(
             stylizer.device, stylizer.whole_pixels, self._batch_pixels
         )
-        noise = np.random.default_rng(0).integers(0, 256, (WARM_UP_SIDE, WARM_UP_SIDE, 3), np.uint8)
-        work = Work(noise, Look(stylizer.original.cpu()))
-        for _ in range(2):  # the first pays for what is set up lazily
-            begun = perf_counter()
-            for (outcome,) in stylizer.stylize_levels([work.levels], [work.look]):
-                if isinstance(outcome, Exception):
-                    raise BrokenOutputError from outcome
-        self.admission.observe(work.pixels, perf_counter() - begun)
+        self._estimator.whole_pixels = stylizer.whole_pixels
+        self.admission.observe(*warm_up(stylizer))
 
     def _prepare_fast_paths(
         self, stylizer: Stylizer, fast_paths: Callable[[Stylizer], Iterator[FastPath]]
     ) -> None:
-        """Beside the compute thread: whatever goes wrong here, float32 goes on."""
-        try:
-            for path in fast_paths(stylizer):
-                if self.state is not EngineState.READY:
-                    return
-                stylizer.use_fast_path(path)
-        except Exception as error:
-            _logger.warning("no faster path: %s", str(error).partition("\n")[0][:200])
+        def measure_anew() -> None:
+            self.admission.pace.forget()
+            self._queue.put(noise_work(stylizer))
 
-    def _look_up(self, _: float = 0.0) -> None:
-        """Between two bands: give up what nobody waits for, let much smaller pictures pass."""
+        prepare_fast_paths(stylizer, fast_paths, lambda: self._ready, measure_anew)
+        self._settled = True
+
+    def _look_up(self, done: float = 0.0) -> None:
+        """Between two bands: give up what nobody waits for, let others pass."""
         running = self._running
         if not running or self._stylizer is None:
             return
+        first = running[0]
+        if first.gives_way:
+            if self.state is EngineState.DRAINING:
+                first.fail(DrainingError(RETRY_AFTER_STOP_S))
+            first.progress(done)
         if all(work.abandoned for work in running):
             raise _AbandonedError
-        pixels = running[0].pixels
         device = self._stylizer.device
-        if device.type == "cuda" and pixels >= SYNC_PIXELS:
+        if device.type == "cuda" and first.pixels >= SYNC_PIXELS:
             torch.cuda.synchronize(device)  # or all layers would be queued before the first ran
-        small = self._queue.urgent_batch(pixels // PASSING_RATIO, self.admission.pixels_per_s)
-        if small:
-            begun = perf_counter()
-            self._running = []  # what passes is not passed itself
-            self._compute(small)
+        most = None if first.gives_way else first.pixels // PASSING_RATIO
+        passing = self._queue.urgent_batch(most, self.admission.pixels_per_s)
+        if passing:
+            begun, passed = perf_counter(), self._passed_s
+            # What passes is not passed itself, but for what may be as large as any request.
+            self._running = passing if first.gives_way else []
+            self._compute(passing)
             self._running = running
-            self._passed_s += perf_counter() - begun
+            self._passed_s = passed + perf_counter() - begun
 
     def _compute(self, batch: list[Work]) -> None:
         """Stylize a batch and answer every picture in it, whatever happens."""
@@ -243,6 +248,10 @@ class LocalEngine:
             work.fail(EngineFailedError(10) if self._failed else EngineError())
 
     @property
+    def _ready(self) -> bool:
+        return self.state is EngineState.READY
+
+    @property
     def _failed(self) -> bool:
         return self.state is EngineState.FAILED
 
@@ -256,19 +265,13 @@ class LocalEngine:
         )
         try:
             while left:
-                begun, begun_mono, passed = perf_counter(), monotonic(), self._passed_s
+                begun, passed = perf_counter(), self._passed_s
                 outcomes = next(groups)
-                seconds = perf_counter() - begun - (self._passed_s - passed)
+                elapsed = perf_counter() - begun
+                busy = elapsed - (self._passed_s - passed)
                 done, left = left[: len(outcomes)], left[len(outcomes) :]
-                self._observe(done, seconds)
-                for work, outcome in zip(done, outcomes, strict=True):
-                    if isinstance(outcome, NoRoomError):
-                        work.fail(OutOfMemoryError(retry_after_s=10))
-                    elif isinstance(outcome, Exception):
-                        work.fail(BrokenOutputError())
-                    else:
-                        queued = begun_mono - work.enqueued
-                        work.finish(Pastiche(outcome, queued, seconds, len(done)))
+                self._observe(done, busy)
+                answer(done, outcomes, elapsed, busy)
         except _AbandonedError:
             self._metrics.dropped.inc()
             return []
@@ -278,10 +281,9 @@ class LocalEngine:
 
     def _observe(self, batch: list[Work], seconds: float) -> None:
         pixels = sum(work.pixels for work in batch)
-        self.admission.observe(pixels, seconds)
-        self._metrics.batch_size.observe(len(batch))
-        self._metrics.pixels.inc(pixels)
-        self._metrics.inference_seconds.observe(seconds)
+        observer = self._estimator if batch[0].gives_way else self.admission
+        observer.observe(pixels, seconds)
+        self._metrics.observe_batch(len(batch), pixels, seconds)
 
     def _check_device(self) -> None:
         """Try the device: after a sticky error every call on it fails, and only a restart helps."""

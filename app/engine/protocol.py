@@ -3,6 +3,7 @@
 The one implementation, in this process, is `app.engine.local`.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
@@ -76,6 +77,22 @@ class NotReadyError(EngineError):
         return f"The service is {self.state.value}."
 
 
+def check_ready(state: EngineState) -> None:
+    """Refuse work unless an engine is ready.
+
+    Raises
+    ------
+    LoadingError, DrainingError, EngineFailedError
+        By state.
+    """
+    if state is EngineState.LOADING:
+        raise LoadingError(retry_after_s=2)
+    if state is EngineState.DRAINING:
+        raise DrainingError(RETRY_AFTER_STOP_S)
+    if state is EngineState.FAILED:
+        raise EngineFailedError(retry_after_s=10)
+
+
 class Engine(Protocol):
     """Stylizes pictures on one device, batching those of one size."""
 
@@ -125,6 +142,33 @@ class Engine(Protocol):
         ------
         EngineError
             Any of them.
+        """
+
+    async def paint(
+        self, levels: Levels, look: Look, progress: Callable[[float], None]
+    ) -> Pastiche:
+        """Stylize a picture, (H, W, 3), that gives way to all others; not to be admitted.
+
+        It waits until the fastest path is ready. Cancelling ends it within a band or so.
+
+        Parameters
+        ----------
+        progress
+            Told the share that is done, 0 to 1, on any thread; must be quick.
+
+        Raises
+        ------
+        EngineError
+            Any of them. When the engine drains, `DrainingError`, even if it runs.
+        """
+
+    def estimate_s(self, pixels: int) -> float:
+        """Seconds that a picture of so many pixels takes here, alone.
+
+        Raises
+        ------
+        LoadingError
+            Nothing has been measured yet.
         """
 
     def drain(self) -> None:

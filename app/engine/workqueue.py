@@ -44,6 +44,10 @@ class Work:
         (H, W, 3), sRGB.
     look
         How.
+    gives_way
+        Whether all that do not give way run before it, and pass it while it runs.
+    progress
+        Told the share that is done, 0 to 1, of one that gives way; called often, must be quick.
     future
         Takes the result; cancelled once nobody waits for it any more.
     enqueued
@@ -52,6 +56,8 @@ class Work:
 
     levels: Levels
     look: Look
+    gives_way: bool = False
+    progress: Callable[[float], None] = lambda _: None
     future: Future[Pastiche] = field(default_factory=Future)
     enqueued: float = field(default_factory=monotonic)
 
@@ -69,7 +75,7 @@ class Work:
     @property
     def abandoned(self) -> bool:
         """Whether nobody waits for it any more."""
-        return self.future.cancelled()
+        return self.future.done()
 
     def finish(self, pastiche: Pastiche) -> None:
         """Answer it, if anybody still waits."""
@@ -87,6 +93,7 @@ class WorkQueue:
 
     The next to run is the one whose arrival plus expected duration comes first. So a small picture
     overtakes a large one, and a large one is overtaken only for about as long as it runs itself.
+    Those that give way come after all others.
 
     Parameters
     ----------
@@ -140,22 +147,33 @@ class WorkQueue:
                     return batch
                 self._changed.wait()
 
-    def urgent_batch(self, max_pixels: int, pixels_per_s: float) -> list[Work]:
-        """The next batch of pictures of at most so many pixels, without waiting."""
+    def urgent_batch(self, max_pixels: int | None, pixels_per_s: float) -> list[Work]:
+        """The next batch that gives way to none, without waiting.
+
+        Parameters
+        ----------
+        max_pixels
+            Most pixels of each picture in it; none, any.
+        """
+
+        def is_urgent(work: Work) -> bool:
+            return not work.gives_way and (max_pixels is None or work.pixels <= max_pixels)
+
         with self._changed:
-            return self._take(lambda work: work.pixels <= max_pixels, pixels_per_s)
+            return self._take(is_urgent, pixels_per_s)
 
     def _take(self, wanted: Callable[[Work], bool], pixels_per_s: float) -> list[Work]:
         self._drop(lambda work: work.abandoned)
         candidates = sorted(
             (work for work in self._waiting if wanted(work)),
-            key=lambda work: work.enqueued + work.pixels / pixels_per_s,
+            key=lambda work: (work.gives_way, work.enqueued + work.pixels / pixels_per_s),
         )
         if not candidates:
             return []
         first = candidates[0]
         room = max(1, self.batch_pixels // first.pixels)
-        batch = [work for work in candidates if work.size == first.size][:room]
+        alike = (first.size, first.gives_way)
+        batch = [work for work in candidates if (work.size, work.gives_way) == alike][:room]
         self._remove(batch)
         return batch
 

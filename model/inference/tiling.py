@@ -34,7 +34,7 @@ TilingMode = Literal["exact", "quick"]
 HALO = 64  # px; the network's reach is 57
 TILE_SIDE = 1024  # px, without halo
 QUICK_PIXELS = 1_000_000  # of the reduced picture
-OUTPUT_PIXELS = 2_000_000  # turned into levels at once
+OUTPUT_PIXELS = 500_000  # turned into levels at once
 
 
 class NotFiniteError(ValueError):
@@ -92,7 +92,7 @@ def stylize_tiled(
             original = photo[:, :, top : top + height, left : left + width]
             pastiche = keep_colors(pastiche, to_unit(original.to(pastiche.device)))
         result[place] = to_levels(pastiche)[0]
-    progress(1.0)
+        progress(1.0)  # the network is done
     return result
 
 
