@@ -178,3 +178,24 @@ def test_convergence_is_a_window_without_gain() -> None:
     assert not has_converged([1.0] * 19)
     assert has_converged([1.0] * 20)
     assert has_converged([*falling, *[1.0] * 20])
+
+
+def test_it_starts_from_the_row_it_is_given_and_tells_which_is_better(
+    weights: Weights, rows: Tensor, encoder: PerceptualEncoder, tmp_path: Path
+) -> None:
+    run = Finetuning(
+        make_painting(), weights, rows, encoder, RECIPE, tmp_path, start=rows[2].clone()
+    )
+    assert torch.equal(run.row, rows[2])
+    assert run.seconds_per_step is None
+    before, steps = run.measure(run.row), 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    run.advance(on_step=count)
+    assert run.measure(run.row) < before == run.measure(rows[2])
+    assert steps == RECIPE.steps + 1, "before every one, and at the end"
+    assert run.seconds_per_step is not None
+    assert run.seconds_per_step > 0

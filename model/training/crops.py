@@ -21,6 +21,7 @@ from torch import Tensor
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
+from model.storage.assets import asset_folder
 
 SEED_CELL = 8  # px: the size of the dabs that smooth noise becomes
 MAX_SEEDS = 4 / 255
@@ -203,6 +204,11 @@ def smooth_noise(
     fine = F.interpolate(coarse, [side, side], mode="bicubic", align_corners=False)
     noise = fine[:, :, SEED_CELL : SEED_CELL + size, SEED_CELL : SEED_CELL + size]
     return noise / noise.std().clamp_min(1e-6)
+
+
+def sample_photos() -> list[Path]:
+    """The photos that the project ships: content that needs no download."""
+    return sorted((asset_folder("static") / "samples").glob("*.jpg"))
 
 
 def load_validation_batch(paths: Sequence[Path], size: int) -> Tensor:

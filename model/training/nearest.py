@@ -1,4 +1,4 @@
-"""Where a new row starts from: the best blend of the rows that there are."""
+"""Rows compared by their pictures: where a new row starts from, and whether it got better."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -9,10 +9,18 @@ from torch import Tensor
 from model.network.network import StyleNetwork
 from model.perception.loss_network import LossNetwork
 from model.perception.moments import Moments
+from model.training.crops import load_validation_batch, sample_photos
 from model.training.losses import style_loss
 from model.training.objective import Objective
 
 NEAREST = 4  # rows of which blends are tried
+SAMPLE_SIZE = 128  # px of the photos on which rows are compared
+SAMPLES = 2
+
+
+def load_samples() -> Tensor:
+    """The photos on which rows are compared (N, 3, H, W): a few that the project ships, small."""
+    return load_validation_batch(sample_photos()[:SAMPLES], SAMPLE_SIZE)
 
 
 @torch.no_grad()
@@ -55,3 +63,29 @@ def blend_nearest(
         candidates += [torch.stack(chosen).mean(0) for chosen in combinations(ranked, size)]
     best: Tensor = min(candidates, key=measure)
     return best.clone()
+
+
+@torch.no_grad()
+def measure_row(
+    row: Tensor,
+    target: Sequence[Moments],
+    objective: Objective,
+    network: StyleNetwork,
+    loss_network: LossNetwork,
+    photos: Tensor,
+    style_weight: float = 1.0,
+) -> float:
+    """The total loss of a row (P,) on photos (N, 3, H, W).
+
+    Parameters
+    ----------
+    target
+        Moments of the style picture, by the objective.
+    style_weight
+        Factor on the style loss.
+    """
+    pastiches = network.stylize_aligned(photos, row.expand(len(photos), -1))
+    wanted = objective.content_target(photos, loss_network)
+    seen = objective.observe(pastiches, loss_network)
+    content, style = objective.losses(seen, wanted, target)
+    return objective.total(content, style, style_weight).mean().item()

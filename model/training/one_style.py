@@ -1,7 +1,8 @@
 """A new style from one picture: one row of gamma and beta is trained, and nothing else.
 
-Dumoulin et al. 2017, section 3.2: the convolutions stay as they are. The row starts from the best
-blend of the rows that there are, where the paper starts anew.
+Dumoulin et al. 2017, section 3.2: the convolutions stay as they are. The row starts from one that
+is given, such as its prediction, else from the best blend of those that there are. The paper starts
+anew.
 """
 
 import hashlib
@@ -22,23 +23,18 @@ from model.perception.loss_network import LossNetwork
 from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.style_picture import prepare_picture
-from model.storage.assets import asset_folder
 from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
-from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE, read_curve
-from model.training.crops import PhotoCrops, load_validation_batch
+from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE
+from model.training.convergence import GROUP, has_converged, read_totals
+from model.training.crops import PhotoCrops, sample_photos
 from model.training.dead_leaves import LeavesCrops
 from model.training.loop import Loop, LoopConfig, Progress
-from model.training.nearest import blend_nearest
+from model.training.nearest import blend_nearest, load_samples, measure_row
 from model.training.objective import Objective
 from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
 
 OBJECTIVE = Objective()  # that which the network was trained under
-GROUP = 5  # steps between which a run can be stopped
-WINDOW = 50  # steps: converged when a window gains next to nothing over the one before
-LEAST_GAIN = 0.01  # of the total loss
-RANKING_SIZE = 128  # px of the photos on which rows are compared
-RANKING_PHOTOS = 2
 
 
 @dataclass(frozen=True)
@@ -76,11 +72,6 @@ class FinetuneRecipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metadata."""
         return asdict(self)
-
-
-def sample_photos() -> list[Path]:
-    """The photos that the project ships: content that needs no download."""
-    return sorted((asset_folder("static") / "samples").glob("*.jpg"))
 
 
 class FinetuneTask:
@@ -179,6 +170,9 @@ class Finetuning:
         Content; none, the samples and dead-leaves pictures.
     device
         A torch device.
+    start
+        (P,), the row to start from; none, the best blend of the rows. A run that is taken up again
+        goes on from where it was.
 
     Raises
     ------
@@ -198,20 +192,23 @@ class Finetuning:
         directory: Path,
         photos: Sequence[Path] = (),
         device: str = "cpu",
+        start: Tensor | None = None,
     ) -> None:
         prepared = to_tensor(prepare_picture(picture, recipe.stroke_size))
         network = weights.network.to(device).to(memory_format=torch.channels_last)
         loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         precision = choose_training_precision(torch.device(device))
+        self._samples = load_samples().to(device)
         with autocast(device, precision):
             target = OBJECTIVE.style_target(prepared.to(device), loss_network)
-            start = weights.original
-            if not (directory / CHECKPOINT_FILE).exists() and len(rows):
-                samples = load_validation_batch(sample_photos()[:RANKING_PHOTOS], RANKING_SIZE)
+            if start is None and len(rows) and not (directory / CHECKPOINT_FILE).exists():
                 start = blend_nearest(
-                    rows.to(device), target, OBJECTIVE, network, loss_network, samples.to(device)
+                    rows.to(device), target, OBJECTIVE, network, loss_network, self._samples
                 )
+        if start is None:
+            start = weights.original
         task = FinetuneTask(recipe, target, network, start, loss_network, photos, device)
+        self._task = task
         config = LoopConfig(
             steps=recipe.steps,
             learning_rate=recipe.learning_rate,
@@ -253,15 +250,32 @@ class Finetuning:
         """The row so far (P,): the moving average, on the CPU."""
         return self._loop.average.values["row"].detach().cpu().clone()
 
+    @property
+    def seconds_per_step(self) -> float | None:
+        """What a step took on this machine, waiting aside; None before the first."""
+        return self._loop.seconds / self.step if self.step else None
+
+    def measure(self, row: Tensor) -> float:
+        """The total loss of a row (P,) on two small sample photos: for comparing rows.
+
+        Neither the run nor its draws are touched.
+        """
+        task, config, samples = self._task, self._loop.config, self._samples
+        judge = (OBJECTIVE, task.module.network, task.loss_network, samples)
+        with autocast(config.device, config.precision):
+            weight = task.recipe.style_weight
+            return measure_row(row.to(config.device), task.target, *judge, weight)
+
     def advance(
         self,
         should_stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        on_step: Callable[[], None] = lambda: None,
     ) -> bool:
         """Train until the end, or until ``should_stop``; True when finished.
 
         Steps come in groups of five, so that every piece ends where an uninterrupted run reports;
-        the checkpoint is written last.
+        the checkpoint is written last. ``on_step`` is called before every step.
 
         Raises
         ------
@@ -276,22 +290,8 @@ class Finetuning:
             on_progress(progress)
 
         def stop() -> bool:
+            on_step()
             return self.step % GROUP == 0 and (self.finished or should_stop())
 
         self._loop.run(report, stop)
         return self.finished
-
-
-def has_converged(totals: Sequence[float]) -> bool:
-    """Whether the mean total loss of the last window is next to that of the one before."""
-    count = WINDOW // GROUP
-    if len(totals) < 2 * count:
-        return False
-    before, last = sum(totals[-2 * count : -count]), sum(totals[-count:])
-    return last > (1 - LEAST_GAIN) * before
-
-
-def read_totals(curve: Path) -> list[float]:
-    """The total losses of a curve so far."""
-    header, rows = read_curve(curve)
-    return [float(row[header.index("total")]) for row in rows]
