@@ -2,7 +2,7 @@
  * From a file to what is shown and what is sent: decoded, upright, shrunk.
  *
  * @typedef {object} Photo
- * @property {number} id Different for every photo.
+ * @property {string} id Different for every photo.
  * @property {string} name Of the file, without its extension.
  * @property {string} url For showing it.
  * @property {number} width Upright, in px.
@@ -13,6 +13,8 @@
  * @property {import("./api.js").Format} format Of results, unless another one is chosen.
  * @property {boolean} shrunk Whether `standard` is smaller than `full`.
  */
+
+import { makeIdentity } from "./identity.js";
 
 const SMALL_SIDE = 256; // px
 export const STANDARD_SIDE = 1024; // px
@@ -28,13 +30,12 @@ const ALPHA_TYPES = ["image/png", "image/webp", "image/gif"];
 /** The browser cannot read a file as a picture. */
 export class UnreadablePictureError extends Error {}
 
-let photos = 0;
-
 /**
  * @param {File} file
+ * @param {string} [id]
  * @returns {Promise<Photo>}
  */
-export async function readPhoto(file) {
+export async function readPhoto(file, id = makeIdentity()) {
   const bitmap = await decode(file);
   const { width, height } = bitmap;
   try {
@@ -48,7 +49,7 @@ export async function readPhoto(file) {
     const name = file.name.replace(/\.[^.]*$/, "") || "photo";
     const url = URL.createObjectURL(file);
     const format = FORMATS[file.type] ?? "jpeg";
-    return { id: (photos += 1), name, url, width, height, small, standard, full, format, shrunk };
+    return { id, name, url, width, height, small, standard, full, format, shrunk };
   } finally {
     bitmap.close();
   }

@@ -1,10 +1,10 @@
 /** Wires the page together. */
 
 import { ApiError, UnreachableError, listJobs } from "./api.js";
-import { readPhoto } from "./image.js";
-import { chooseFirstStyle, loadStyles } from "./library.js";
+import { loadStyles } from "./library.js";
 import { explain } from "./messages.js";
 import { only } from "./mix.js";
+import { Photos } from "./photos.js";
 import { Renderer } from "./renderer.js";
 import { Store } from "./store.js";
 import { connectAddress } from "./views/address.js";
@@ -16,6 +16,7 @@ import { connectMix } from "./views/mix.js";
 import { connectPad } from "./views/pad.js";
 import { connectDrops, connectPhoto } from "./views/photo.js";
 import { connectStatus } from "./views/status.js";
+import { connectTrail } from "./views/trail.js";
 
 const store = new Store();
 const renderer = new Renderer(store);
@@ -26,12 +27,12 @@ const askForKey = connectKey();
 let newStyle = null;
 /** @type {Promise<void> | null} */
 let desk = null;
-/** Counts photos asked for, so that only the newest one is taken when it has been read. */
-let newestPhoto = 0;
+const photos = new Photos(store, openDesk);
 
 connectAddress(store);
-connectPhoto(store, takePhoto);
-connectDrops((file) => (newStyle?.isOpen() ? newStyle.takePainting(file) : takePhoto(file)));
+const { settle } = connectTrail(store, photos);
+connectPhoto(store, (file) => void photos.take(file), forget);
+connectDrops((file) => (newStyle?.isOpen() ? newStyle.takePainting(file) : photos.take(file)));
 connectGallery(store, reload, connectCustomStyles(store, { reload, askForKey, learnAnew }));
 connectMix(store);
 connectPad(store);
@@ -44,22 +45,6 @@ connectStatus(store, {
 });
 void loadStyles(store).then(offerNewStyles);
 
-/** @param {File | Promise<File>} pending */
-async function takePhoto(pending) {
-  const turn = (newestPhoto += 1);
-  try {
-    const [photo] = await Promise.all([readPhoto(await pending), openDesk()]);
-    if (turn !== newestPhoto) return;
-    const previous = store.state.photo;
-    store.update({ photo, fullSize: false, notice: null });
-    if (previous) URL.revokeObjectURL(previous.url);
-    chooseFirstStyle(store);
-  } catch (error) {
-    const { text, advice } = explain(error); // there is nothing that could be sent again
-    if (turn === newestPhoto) store.update({ notice: { text, advice } });
-  }
-}
-
 /** What works on a photo is not needed before there is one; a failed try is made again. */
 function openDesk() {
   desk ??= import("./desk.js").then(
@@ -70,6 +55,12 @@ function openDesk() {
     },
   );
   return desk;
+}
+
+/** The photo goes from this device too. */
+function forget() {
+  settle(null);
+  photos.forget();
 }
 
 /** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */

@@ -12,11 +12,14 @@ export function connectAddress(store) {
     keepKnownStyles(store);
   };
   restore();
-  window.addEventListener("hashchange", restore);
-  store.watch(["mix", "strength", "keepColors", "moving", "library"], (state) => {
+  const write = () => {
+    const { state } = store;
     if (state.moving || state.library !== "ready") return;
     const recipe = formatRecipe(state);
     if (recipe === location.hash.slice(1)) return;
-    history.replaceState(null, "", recipe ? `#${recipe}` : location.pathname);
-  });
+    history.replaceState(history.state, "", recipe ? `#${recipe}` : location.pathname);
+  };
+  // A step that this page has made has a state; its address may be of an earlier recipe.
+  window.addEventListener("popstate", (event) => (event.state === null ? restore() : write()));
+  store.watch(["mix", "strength", "keepColors", "moving", "library"], write);
 }

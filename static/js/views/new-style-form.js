@@ -1,6 +1,7 @@
 /** The form of a new style: a painting and its title. */
 
 import { find } from "../dom.js";
+import { makeIdentity } from "../identity.js";
 import { readPhoto } from "../image.js";
 import { inWords, isKeyMissing } from "../messages.js";
 
@@ -47,7 +48,7 @@ export function connectForm(store, jobs, askForKey, onCreated) {
       problem.textContent = inWords(error);
       return;
     }
-    idempotencyKey = randomKey();
+    idempotencyKey = makeIdentity();
     preview.src = painting.url;
     preview.hidden = false;
     hint.hidden = true;
@@ -59,7 +60,7 @@ export function connectForm(store, jobs, askForKey, onCreated) {
     if (chosen) void takePainting(chosen);
   });
   // Whatever is changed makes another order, not a second try of the last one.
-  element.addEventListener("input", () => (idempotencyKey = randomKey()));
+  element.addEventListener("input", () => (idempotencyKey = makeIdentity()));
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!painting) {
@@ -94,11 +95,4 @@ export function connectForm(store, jobs, askForKey, onCreated) {
     clear();
   };
   return { element, reset, takePainting };
-}
-
-/** `crypto.randomUUID` is missing where the page comes over plain HTTP from another host. */
-function randomKey() {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join(
-    "",
-  );
 }

@@ -1,15 +1,17 @@
-/** Ways in for a photo: button, camera, drop, paste, sample. */
+/** Ways in for a photo: button, camera, drop, paste, sample; and the way out. */
 
 import { fetchSample } from "../api.js";
 import { find } from "../dom.js";
+import { announce } from "./status.js";
 
 const FILE_INPUTS = ["#photo-file", "#photo-again", "#photo-camera"];
 
 /**
  * @param {import("../store.js").Store} store
  * @param {(file: File | Promise<File>) => void} take
+ * @param {() => void} forget
  */
-export function connectPhoto(store, take) {
+export function connectPhoto(store, take, forget) {
   for (const selector of FILE_INPUTS) {
     const input = find(document, selector, HTMLInputElement);
     input.addEventListener("change", () => {
@@ -22,6 +24,12 @@ export function connectPhoto(store, take) {
     const name = button.getAttribute("data-sample") ?? "";
     button.addEventListener("click", () => take(fetchSample(name)));
   }
+
+  find(document, "#forget", HTMLButtonElement).addEventListener("click", () => {
+    forget();
+    announce("The photo is forgotten.");
+    find(document, "#photo-file", HTMLElement).focus();
+  });
 
   const welcome = find(document, "#welcome", HTMLElement);
   const actions = find(document, "#photo-actions", HTMLElement);
