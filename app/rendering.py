@@ -77,10 +77,18 @@ class Timings:
 
 @dataclass(frozen=True)
 class Rendering:
-    """An encoded result."""
+    """An encoded result.
+
+    Parameters
+    ----------
+    size, photo_size
+        Width and height in px, of the result and of the photo it comes from.
+    """
 
     data: bytes
     media_type: str
+    size: tuple[int, int]
+    photo_size: tuple[int, int]
     timings: Timings
 
 
@@ -114,7 +122,7 @@ async def stylize_upload(
         format = options.format or _output_format(picture)
         data = await services.codec_pool.run(_encode, levels, picture, format, options.quality)
         timings.add("encode", perf_counter() - begun)
-    return Rendering(data, MEDIA_TYPES[format], timings)
+    return Rendering(data, MEDIA_TYPES[format], (width, height), size, timings)
 
 
 async def _stylize(

@@ -16,14 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSE = (
     *("model.storage", "model.pictures", "model.network", "model.perception", "model.styles"),
     *("model.inference", "model.training", "model.study"),
-    *("app.settings", "app.logs", "app.metrics", "app.pools", "app.jobs", "app.engine"),
-    "app.decoding",
+    *("app.settings", "app.logs", "app.metrics", "app.pools", "app.events"),
+    *("app.jobs", "app.engine", "app.decoding", "app.pictures"),
     *("app.library", "app.services", "app.web", "app.rendering", "app.routes"),
     *("app.main", "app.server", "app.commands", "app.cli", "app.launch"),
 )
 TRAINING = ("model.training", "model.study", "app.jobs.learner", "app.jobs.worker")
 HTTP = ("fastapi", "starlette", "uvicorn", "h11", "app.web")
-KNOW_NOTHING_OF_HTTP = ("model", "app.jobs", "app.engine", "app.library")
+KNOW_NOTHING_OF_HTTP = (
+    *("model", "app.events", "app.jobs", "app.engine", "app.pictures", "app.library"),
+)
 
 
 def name_of(path: Path) -> str:

@@ -121,8 +121,10 @@ def test_events_are_sent_again_from_where_they_were_lost(client: TestClient, dat
     job = order(client).json()["id"]
     files = job_files(data, job)
     for step in (5, 10):
-        files.append("progress", {"step": step, "steps": 10, "losses": {"style": 1.0}, "eta_s": 7})
-        files.append("preview", {"preview": f"?step={step}"})
+        files.events.append(
+            "progress", {"step": step, "steps": 10, "losses": {"style": 1.0}, "eta_s": 7}
+        )
+        files.events.append("preview", {"preview": f"?step={step}"})
     time.sleep(jobs.FRESH_S)
     assert client.get(f"/v1/jobs/{job}").json()["step"] == 10
     client.post(f"/v1/jobs/{job}/cancel")

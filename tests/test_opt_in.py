@@ -275,5 +275,5 @@ def test_kills_while_a_style_is_learned(learning_weights_folder: Path, tmp_path:
     apart = float((rows[0] - rows[1]).abs().max())
     print(f"\n{KILLS} kills, {survived} of a job under way, at steps {at}: rows {apart:.1e} apart")
     assert apart < 1e-3
-    steps = [e.data["step"] for e in jobs.files(job).reader().read() if e.name == "progress"]
+    steps = [e.data["step"] for e in jobs.files(job).events.reader().read() if e.name == "progress"]
     assert steps == sorted(set(steps)), "every step is told once"

@@ -97,6 +97,15 @@ def test_max_side_shrinks_and_never_enlarges(client: TestClient) -> None:
         assert open_picture(response.content).size == size
 
 
+def test_an_answer_says_its_size_and_whether_the_photo_was_shrunk(client: TestClient) -> None:
+    for asked, shrunk in ((20, "48x32"), (48, None)):
+        response = client.post(URL, files=upload(), data={"style": "amber", "max_side": str(asked)})
+        width, height = open_picture(response.content).size
+        assert int(response.headers["x-picture-width"]) == width
+        assert int(response.headers["x-picture-height"]) == height
+        assert response.headers.get("x-picture-shrunk-from") == shrunk
+
+
 def test_the_server_s_own_side_limit_holds(small_weights_folder: Path, tmp_path: Path) -> None:
     with running_client(small_weights_folder, tmp_path, max_side=16) as client:
         for data in ({}, {"max_side": "40"}):

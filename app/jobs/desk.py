@@ -227,7 +227,7 @@ class Jobs:
 
     def _describe(self, record: Record) -> Job:
         order, files = Order.of(record.order), self.files(record.id)
-        progress = files.last_progress() or {}
+        progress = files.events.last("progress") or {}
         job = Job(
             id=record.id,
             kind=order.kind,

@@ -155,7 +155,7 @@ class _Session:
         self.job = job
         self.order = order
         self.files = JobFiles(jobs_folder(settings.data_dir) / job)
-        self.files.repair()
+        self.files.events.repair()
         weights = load_weights(settings.weights_dir / NETWORK_FILE)
         device = choose_device(settings.device)
         # A copy of its own: training and rendering each move and lay out the weights as they like.
@@ -171,7 +171,7 @@ class _Session:
             _logger.warning("training starts anew", extra={"job": job, "reason": str(error)})
             rmtree(self.files.training)
             self.finetuning = self._finetuning(weights, encoder, str(device))
-        last = self.files.last_progress()
+        last = self.files.events.last("progress")
         self._reported = 0 if last is None else int(last["step"])
         self._shown_at = time.monotonic() - PREVIEW_EVERY_S / 2
 
@@ -201,7 +201,7 @@ class _Session:
                 "losses": {name: float(f"{v:.6g}") for name, v in progress.losses.items()},
                 "eta_s": round(progress.eta_s, 1),
             }
-            self.files.append("progress", data)
+            self.files.events.append("progress", data)
 
     def show(self) -> None:
         """Render the preview of the style so far, every few seconds."""
@@ -214,7 +214,7 @@ class _Session:
         )
         pastiche = self.stylizer.stylize_image(photo, Look(self.finetuning.row))
         write_atomically(self.files.preview, encode_picture(pastiche, "webp", QUALITY))
-        self.files.append("preview", {"step": self.finetuning.step})
+        self.files.events.append("preview", {"step": self.finetuning.step})
         self._shown_at = time.monotonic()
 
     def style(self) -> Style:

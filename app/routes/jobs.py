@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.engine.protocol import EngineState
+from app.events import Event
 from app.jobs.errors import JobError
-from app.jobs.files import Event
 from app.jobs.job import Job
 from app.services import InjectedServices, Services
 from app.web.errors import problem_responses
@@ -104,7 +104,7 @@ async def watch_job(
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: ``progress``, ``preview`` and ``state``. Ends when the job has ended."""
     known = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
-    reader = services.jobs.files(job.id).reader(known)
+    reader = services.jobs.files(job.id).events.reader(known)
     state = ""
     yield ServerSentEvent(retry=RETRY_MS, comment="events of a job")
     while True:

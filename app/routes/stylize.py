@@ -7,6 +7,7 @@ from fastapi.openapi.models import Example
 
 from app.rendering import PictureOptions, stylize_upload
 from app.services import InjectedServices
+from app.web.answers import picture_answer, size_headers
 from app.web.errors import problem_responses
 from app.web.fields import (
     MAX_MIX_CHARACTERS,
@@ -29,19 +30,12 @@ MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave"
 
 router = APIRouter(tags=["pictures"], route_class=EarlyRefusal)
 
-_picture = {"schema": {"type": "string", "format": "binary"}}
+_timing = {
+    "description": "Milliseconds of decode, queue, inference and encode.",
+    "schema": {"type": "string"},
+}
 _answers: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The stylized picture.",
-        "content": {"image/png": _picture, "image/jpeg": _picture, "image/webp": _picture},
-        "headers": {
-            "X-Request-Id": {"schema": {"type": "string"}},
-            "Server-Timing": {
-                "description": "Milliseconds of decode, queue, inference and encode.",
-                "schema": {"type": "string"},
-            },
-        },
-    }
+    200: picture_answer("The stylized picture.", Server_Timing=_timing)
 }
 
 
@@ -88,5 +82,9 @@ async def stylize(
     return Response(
         rendering.data,
         media_type=rendering.media_type,
-        headers={"Server-Timing": rendering.timings.header(), "Cache-Control": "no-store"},
+        headers={
+            "Server-Timing": rendering.timings.header(),
+            "Cache-Control": "no-store",
+            **size_headers(rendering.size, rendering.photo_size),
+        },
     )
