@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from learning_helpers import URL, order, painting_bytes, read_events, wait_for
 from PIL import Image
 from service_helpers import assert_problem, photo_bytes, running_client, upload
+from sqlalchemy import event
 
 from app import main
 from app.jobs import database
@@ -259,6 +260,56 @@ def test_a_locked_database_keeps_nobody_waiting(
     ids = {path.name for path in (data / "jobs").iterdir() if len(path.name) == 24}
     assert first in ids
     assert len(ids) == 2, "what was refused left nothing"
+
+
+def test_a_full_disk_under_the_database_is_told_as_such(
+    small_weights_folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PAUSE_S", 60.0)
+
+    def fill(connection: sqlite3.Connection, _: Any) -> None:
+        connection.execute("PRAGMA max_page_count=1")  # SQLite then says that the disk is full
+
+    with running_client(small_weights_folder, data, max_jobs=200) as client:
+        kept = order(client).json()["id"]
+        engine = client.app.state.services.jobs._database._engine  # type: ignore[attr-defined]
+        event.listen(engine, "connect", fill)
+        engine.dispose()
+        answer = order(client)
+        while answer.status_code == 202:  # it fits into free space of the file
+            answer = order(client)
+        assert_problem(answer, 507, "disk_full")
+        event.remove(engine, "connect", fill)
+        engine.dispose()
+        known = {job["id"] for job in client.get("/v1/jobs").json()["jobs"]}
+        assert kept in known
+        folders = {path.name for path in (data / "jobs").iterdir() if len(path.name) == 24}
+        assert folders == known, "what was refused left nothing"
+        assert order(client).status_code == 202, "space back, service back, without a pause"
+
+
+def test_a_job_that_waits_for_space_says_so(client: TestClient, data: Path) -> None:
+    job = order(client).json()["id"]
+    files = job_files(data, job)
+    events: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(read_events, client, job)
+        for waiting in (True, False):
+            files.note_waiting(waiting)
+            found = wait_for(
+                lambda waiting=waiting: (
+                    (found := client.get(f"/v1/jobs/{job}").json())
+                    and ("reason" in found) is waiting
+                    and found
+                )
+            )
+            assert found["state"] == "queued"
+            assert "disk is full" in found.get("reason", "") or not waiting
+            time.sleep(1)  # the stream looks
+        client.post(f"/v1/jobs/{job}/cancel")
+        events = watching.result()
+    told = [(event["data"]["state"], "reason" in event["data"]) for event in events]
+    assert told[-3:] == [("queued", True), ("queued", False), ("cancelled", False)]
 
 
 def test_a_job_whose_call_failed_after_it_was_queued_keeps_its_picture(

@@ -6,7 +6,9 @@ import io
 import shutil
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from learning_helpers import painting_bytes
 from PIL import Image
 from service_helpers import make_settings, open_picture, photo_bytes
 
+from app.events import EventLog
 from app.jobs import learner as learning
 from app.jobs.files import JobFiles, jobs_folder
 from app.jobs.learner import Learner, LearningError
@@ -23,6 +26,7 @@ from app.jobs.locks import FileLock
 from app.jobs.order import Order, job_id
 from app.jobs.priority import Deference, PicturesUnderWay
 from app.settings import Settings
+from model.storage.files import write_atomically
 from model.styles.library import StyleLibrary
 from model.styles.style import Style
 from model.styles.style_file import load_style, pack_style
@@ -192,18 +196,74 @@ def test_a_disk_that_takes_no_more(settings: Settings, monkeypatch: pytest.Monke
     current = learner(settings)
     while not current.train(job, ORDER):
         pass
-    for code, reason in ((errno.ENOSPC, "disk is full"), (errno.EROFS, "cannot be written")):
 
-        def refuse(files: dict[Path, bytes], code: int = code) -> None:
-            raise OSError(code, "no", str(next(iter(files))))
+    def refuse(files: dict[Path, bytes], code: int) -> None:
+        raise OSError(code, "no", str(next(iter(files))))
 
+    styles = settings.data_dir / "styles"
+    for code, kind in ((errno.ENOSPC, OSError), (errno.EROFS, LearningError)):
         with monkeypatch.context() as patch:
-            patch.setattr("model.styles.library.write_together", refuse)
-            with pytest.raises(LearningError, match=reason) as caught:
+            patch.setattr("model.styles.library.write_together", partial(refuse, code=code))
+            with pytest.raises(kind) as caught:
                 current.publish(job, ORDER)
-        assert "/" not in str(caught.value)
-        assert not list((settings.data_dir / "styles").rglob("*.safetensors"))
+        assert not list(styles.rglob("*.safetensors"))
+    assert str(caught.value) == "The server's data folder cannot be written to."
     assert current.publish(job, ORDER) == "waves", "space back, service back"
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "place", ["model.training.checkpoint.write_atomically", "app.jobs.learner.write_atomically"]
+)
+def test_a_full_disk_costs_a_training_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It is full now and then while checkpoints, or previews, are written."""
+    whole = learn(settings, prepare(settings))
+    job, current = prepare(settings), learner(settings)
+    tries: list[bool] = []
+
+    def write(path: Path, content: bytes) -> None:
+        tries.append(len(tries) in (0, 2))
+        if tries[-1]:
+            raise FULL
+        write_atomically(path, content)
+
+    finished = False
+    with monkeypatch.context() as patch:
+        patch.setattr(place, write)
+        while not finished:
+            with suppress(OSError):
+                finished = current.train(job, ORDER)
+    assert any(tries)
+    files = JobFiles(jobs_folder(settings.data_dir) / job)
+    events = files.events.reader().read()
+    steps = [event.data["step"] for event in events if event.name == "progress"]
+    assert steps == [5, 10, 15], "no step is told twice"
+    cut = load_style(settings.data_dir / "styles" / f"{current.publish(job, ORDER)}.safetensors")
+    assert cut.code.equal(whole.code)
+
+
+def test_an_event_that_a_full_disk_cut_is_told_whole_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, current = prepare(settings), learner(settings)
+
+    def cut(log: EventLog, *_: Any) -> None:
+        with log.path.open("ab") as file:
+            file.write(b'{"event": "progr')
+        raise FULL
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventLog, "append", cut)
+        with pytest.raises(OSError, match="No space"):
+            current.train(job, ORDER)
+    while not current.train(job, ORDER):
+        pass
+    events = JobFiles(jobs_folder(settings.data_dir) / job).events.reader().read()
+    assert [event.data["step"] for event in events if event.name == "progress"] == [5, 10, 15]
 
 
 def test_what_is_unforeseen_is_logged_and_not_told(

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,6 +206,36 @@ def test_full_disks(
             assert again.status_code == 201, "space back, service back"
             small = client.post(URL, files=upload(), data={"style": "amber"})
             assert small.status_code == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_job_outlasts_a_full_disk(learning_weights_folder: Path, tmp_path: Path) -> None:
+    """Filled twice while a style is learned: under its files, and under the database."""
+    values = {"worker": "true", "worker_nice": 0}
+    with (
+        small_disk(tmp_path / "data", 16 * 1024) as data,
+        running_server(learning_weights_folder, tmp_path, **values) as server,
+        server.client() as client,
+    ):
+        job = order(client, steps=400).json()["id"]
+        address = f"/v1/jobs/{job}"
+        for _ in range(2):
+            step = client.get(f"/v1/jobs/{job}").json().get("step", 0)
+            wait_for(lambda step=step: client.get(f"/v1/jobs/{job}").json().get("step", 0) > step)
+            fill = data / "fill"
+            with suppress(OSError), fill.open("wb", buffering=0) as file:
+                while file.write(bytes(4096)):
+                    pass
+            found = wait_for(lambda: (job_ := client.get(address).json()).get("reason") and job_)
+            assert (found["state"], "disk is full" in found["reason"]) == ("running", True)
+            assert_problem(order(client), 507, "disk_full")
+            fill.unlink()
+        found = wait_for(
+            lambda: (job_ := client.get(address).json())["state"] != "running"
+            and job_, 300
+        )  # fmt: skip
+        assert found["state"] == "succeeded", found
+        assert "reason" not in found
 
 
 @pytest.mark.skipif(shutil.which("schemathesis") is None, reason="needs schemathesis")

@@ -6,6 +6,7 @@ The ceilings in pyproject.toml keep untried versions out; who raises one runs th
 import asyncio
 import inspect
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,15 @@ import torch
 import uvicorn
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from dbos import error as dbos_error
+from dbos._sys_db import db_retry
+from dbos._utils import retriable_sqlite_exception
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from app.jobs import database
+from app.jobs.database import lacks_space, wait_for_space
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +92,26 @@ def test_messages_that_are_no_news_have_their_words() -> None:
     words = "no longer owned by this execution"
     folder = Path(dbos.__file__).parent
     assert any(words in path.read_text("utf-8") for path in folder.glob("*.py"))
+
+
+def test_dbos_tries_again_for_ever_what_a_full_disk_refuses(tmp_path: Path) -> None:
+    """It does so for a locked database, and knows one by its words."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'a.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (content BLOB)"))
+        connection.execute(text("PRAGMA max_page_count=2"))
+        wait_for_space()
+        try:
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                connection.execute(text("INSERT INTO t VALUES (zeroblob(100000))"))
+            with pytest.raises(DBAPIError) as other:
+                connection.execute(text("nonsense"))
+        finally:
+            event.remove(Engine, "handle_error", database._call_locked)
+    assert lacks_space(caught.value)
+    assert retriable_sqlite_exception(caught.value)
+    assert not retriable_sqlite_exception(other.value)
+    assert "retriable_sqlite_exception(e)" in inspect.getsource(db_retry)
 
 
 def test_pytorch_tells_what_a_processor_can() -> None:

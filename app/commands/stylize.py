@@ -1,7 +1,6 @@
 """``pastiche stylize``: photos in, pictures out."""
 
 import difflib
-import errno
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.progress import Progress
 
 from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer, reason
 from app.commands.conversions import Conversion, chosen_suffix, plan, refuse_overwriting
+from model.storage.files import disk_is_full
 
 if TYPE_CHECKING:
     from model.inference.look import Look
@@ -125,15 +125,6 @@ def tell_what_is_left(console: Console, left: list[Conversion]) -> None:
         console.print(f"{len(left)} photos are not done:")
         for conversion in left:
             console.print(f"  {conversion.source}", markup=False)
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether there is no room for results; what lies behind an error counts too."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
 
 
 def parse_shares(style: str | None, mix: str | None) -> dict[str, float]:

@@ -1,26 +1,29 @@
 """The database of jobs, as DBOS keeps it: SQLite in the data folder, or Postgres by URL.
 
-DBOS retries for ever what a locked database refuses. A worker may wait for ever, an HTTP call must
-not: `Patience` bounds it. Nothing is imported from DBOS before it is needed, half a second's work.
+DBOS retries for ever what a locked database refuses. A worker may wait for ever, for space on the
+disk too; an HTTP call must not: `Patience` bounds it. Nothing is imported from DBOS before it is
+needed, half a second's work.
 """
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.jobs.errors import JobsUnavailableError
+from app.jobs.errors import JobsDiskFullError, JobsUnavailableError
 from app.jobs.files import jobs_folder
 from app.jobs.job import JobState
+from app.jobs.patience import Patience
 from app.settings import Settings
+from model.storage.files import disk_is_full
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus
     from sqlalchemy import Engine
+    from sqlalchemy.engine import ExceptionContext
 
 APPLICATION = "pastiche"
 # Not DBOS's default, a digest of the code: jobs are to survive an upgrade.
@@ -30,6 +33,9 @@ WORKFLOW = "learn_style"
 BUSY_MS = 2000  # SQLite's own wait for a lock
 CONNECT_S = 5
 PATIENCE_S = 3.0  # of a call; SQLite and DBOS may each add a wait of their own
+# Shared memory that cannot grow is an error of its own.
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+POSTGRES_FULL = "53100"
 PAUSE_S = 2.0  # after a failure: meanwhile, calls are refused without asking
 
 LEARNING_ERROR = "LearningError"  # by its name an error crosses the database
@@ -49,10 +55,6 @@ _REASONS = {
 }
 
 _logger = logging.getLogger("pastiche.jobs")
-
-
-class DatabaseBusyError(Exception):
-    """The database did not answer in the time allowed."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +77,6 @@ class Record:
     state: JobState
     order: dict[str, Any]
     reason: str | None
-
-
-class Patience:
-    """How long the calls of a thread may take."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    @contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
-        """Bound all calls inside a ``with`` block together."""
-        self._local.until = monotonic() + seconds
-        try:
-            yield
-        finally:
-            self._local.until = None
-
-    def check(self, *_: Any) -> None:
-        """Called before every use of a connection; DBOS does not retry what it raises.
-
-        Raises
-        ------
-        DatabaseBusyError
-            The time is over.
-        """
-        until = getattr(self._local, "until", None)
-        if until is not None and monotonic() > until:
-            raise DatabaseBusyError
 
 
 def database_url(settings: Settings) -> str:
@@ -206,7 +180,7 @@ class Database:
         Raises
         ------
         JobsUnavailableError
-            Whatever went wrong.
+            Whatever went wrong; a full disk has a kind of its own.
         """
         if monotonic() < self._broken_until and not at_once:
             raise JobsUnavailableError
@@ -215,6 +189,8 @@ class Database:
             with self._patience.limited(PATIENCE_S):
                 return call(client)
         except Exception as error:
+            if disk_is_full(error) or lacks_space(error):
+                raise JobsDiskFullError from error
             self._broken_until = monotonic() + PAUSE_S
             _logger.warning(
                 "the database of jobs does not answer",
@@ -279,6 +255,34 @@ def open_client(settings: Settings, patience: Patience) -> "tuple[DBOSClient, En
         retry_connection_errors=False,
     )
     return client, engine
+
+
+def lacks_space(error: BaseException | None) -> bool:
+    """Whether a database has refused something because its disk is full."""
+    while error is not None:
+        if getattr(error, "sqlite_errorcode", None) in FULL or (
+            getattr(error, "sqlstate", None) == POSTGRES_FULL
+        ):
+            return True
+        error = error.__cause__
+    return False
+
+
+def wait_for_space() -> None:
+    """Have DBOS try again for ever, in this process, what SQLite refuses on a full or failing disk.
+
+    It does so by itself for a locked database, which it tells by the words, and for Postgres.
+    """
+    from sqlalchemy import Engine, event
+
+    event.listen(Engine, "handle_error", _call_locked)
+
+
+def _call_locked(context: "ExceptionContext") -> None:
+    error = context.original_exception
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        raise sqlite3.OperationalError(f"database is locked: {error}") from error
 
 
 def quiet_logs() -> None:

@@ -28,6 +28,7 @@ KEPT_S = 7 * 24 * 3600
 ORPHANED_S = 3600  # after which files without a record are not about to be queued
 MAX_RETRY_AFTER_S = 600
 FIRST_GUESS_S = 60  # a job's duration
+WAITING = "The server's disk is full. The job goes on once there is space."
 
 
 class Jobs:
@@ -169,7 +170,8 @@ class Jobs:
         job = self.find(id_)
         if not job.finished:
             self._database.cancel(id_)
-            self.files(id_).ask_to_stop()  # or the worker would hear of it seconds later
+            with suppress(OSError):
+                self.files(id_).ask_to_stop()  # or the worker would hear of it seconds later
             if job.state == "queued":
                 self.files(id_).clear()  # no worker will
             self._stale()
@@ -242,4 +244,7 @@ class Jobs:
         )
         if job.finished:
             return job
-        return replace(job, eta_s=progress.get("eta_s"), has_preview=files.preview.exists())
+        job = replace(job, has_preview=files.preview.exists())
+        if files.waiting:
+            return replace(job, reason=WAITING)
+        return replace(job, eta_s=progress.get("eta_s"))

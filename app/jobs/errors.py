@@ -45,7 +45,17 @@ class KeyReusedError(JobError):
 class JobsUnavailableError(JobError):
     """The database of jobs does not answer. Whether it has done what was asked is not known."""
 
+    def __init__(
+        self,
+        text: str = "New styles cannot be learned now: the server's database of jobs does not "
+        "answer.",
+        retry_after_s: int = 10,
+    ) -> None:
+        super().__init__(text, retry_after_s)
+
+
+class JobsDiskFullError(JobsUnavailableError):
+    """The disk under the database of jobs is full; what was asked is not done."""
+
     def __init__(self) -> None:
-        super().__init__(
-            "New styles cannot be learned now: the server's database of jobs does not answer.", 10
-        )
+        super().__init__("The server's disk is full.", 60)

@@ -34,6 +34,7 @@ class JobFiles:
         self.training = folder / "training"
         self.events = EventLog(folder / "events.jsonl")
         self._cancelled = folder / "cancelled"
+        self._waiting = folder / "waiting"
 
     def create(self, picture: bytes, photo: bytes | None) -> None:
         """Store what a job starts from.
@@ -58,6 +59,19 @@ class JobFiles:
         """Whether there is such a note."""
         return self._cancelled.exists()
 
+    def note_waiting(self, waiting: bool) -> None:
+        """Note that the job waits for space on the disk, or not any more; where it can be noted."""
+        with suppress(OSError):  # an empty file takes no space, but a name
+            if waiting:
+                self._waiting.touch()
+            else:
+                self._waiting.unlink(missing_ok=True)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the job waits for space on the disk."""
+        return self._waiting.exists()
+
     def clear(self) -> None:
         """Drop what the job worked with: it has ended. What cannot be dropped stays.
 
@@ -65,7 +79,7 @@ class JobFiles:
         """
         shutil.rmtree(self.training, ignore_errors=True)
         with suppress(OSError):
-            for path in (self.picture, self.photo, self.preview):
+            for path in (self.picture, self.photo, self.preview, self._waiting):
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:

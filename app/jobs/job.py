@@ -33,7 +33,7 @@ class Job:
     eta_s
         Seconds left, about.
     reason
-        Why it failed, for people.
+        Why it failed, or what it waits for, for people.
     has_preview
         Whether there is a picture in the style so far.
     """

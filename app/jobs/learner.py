@@ -29,7 +29,7 @@ from model.perception.encoder import find_encoder, load_encoder
 from model.perception.loss_network import LossNetwork
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
-from model.storage.files import write_atomically
+from model.storage.files import disk_is_full, write_atomically
 from model.styles.library import StyleLibrary
 from model.styles.style import Style, StyleError, UnknownStyleError
 from model.training.checkpoint import CheckpointError
@@ -73,6 +73,8 @@ class Learner:
         ------
         LearningError
             The style cannot be learned.
+        OSError
+            The disk is full. Called again, it goes on from the last checkpoint.
         """
         return self._explain(self._train, job, order)
 
@@ -83,6 +85,8 @@ class Learner:
         ------
         LearningError
             It cannot be stored; nothing else is harmed.
+        OSError
+            The disk is full; nothing is stored. To be called again.
         """
         return self._explain(self._publish, job, order)
 
@@ -144,6 +148,9 @@ class Learner:
         except Exception as error:
             if JobFiles(jobs_folder(self.settings.data_dir) / job).asked_to_stop:
                 raise LearningError("It is cancelled.") from error  # and its files are gone
+            if disk_is_full(error):
+                self._session = None  # it may be ahead of its checkpoint, or have half an event
+                raise
             _logger.exception("a style cannot be learned", extra={"job": job})
             raise LearningError(_reason(error)) from error
 
@@ -244,8 +251,6 @@ def _renew(library: StyleLibrary, style: Style) -> Style:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The server's disk is full."
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "The server's data folder cannot be written to."
     if isinstance(error, FloatingPointError):

@@ -13,9 +13,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.jobs.database import (
     APPLICATION,
@@ -26,12 +26,14 @@ from app.jobs.database import (
     database_url,
     prepare_database,
     quiet_logs,
+    wait_for_space,
 )
 from app.jobs.desk import Jobs
 from app.jobs.files import jobs_folder
 from app.jobs.locks import FileLock
 from app.jobs.order import Order
 from app.settings import Settings
+from model.storage.files import disk_is_full
 
 if TYPE_CHECKING:
     from app.jobs.learner import Learner
@@ -40,7 +42,10 @@ MAX_RECOVERIES = 30  # of one job, after which its worker's ends are taken to be
 POLL_S = 0.5
 WATCH_EVERY_S = 10.0
 PRUNE_EVERY_S = 3600.0
+SPACE_EVERY_S = 5.0  # a full disk is tried again
 STOP_S = 12.0  # for the piece under way: a group of steps and its checkpoint
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("pastiche.worker")
 
@@ -60,6 +65,7 @@ def run_worker(settings: Settings, until_input_ends: bool = False) -> int:
     """
     quiet_logs()
     logging.getLogger("dbos").addFilter(_is_news)
+    wait_for_space()
     return Worker(settings).run(until_input_ends)
 
 
@@ -153,12 +159,12 @@ class Worker:
         def train(job: str, order: Order) -> bool:
             learner = open_learner()
             self._run_low()
-            finished = learner.train(job, order)
+            finished = self._with_space(lambda: learner.train(job, order), job)
             self._hold_if_stopping()
             return finished
 
         def publish(job: str, order: Order) -> str:
-            return open_learner().publish(job, order)
+            return self._with_space(lambda: open_learner().publish(job, order), job)
 
         def learn_style(record: dict[str, Any]) -> str:
             job, order = DBOS.workflow_id or "", Order.of(record)
@@ -180,6 +186,23 @@ class Worker:
                 self.idle.set()
 
         return learn_style
+
+    def _with_space(self, call: Callable[[], T], job: str) -> T:
+        """What a call returns, made again while the disk is full: no job is lost for that."""
+        files = self.jobs.files(job)
+        while True:
+            try:
+                result = call()
+            except OSError as error:
+                if not disk_is_full(error):
+                    raise
+                _logger.warning("the disk is full; the job waits for space", extra={"job": job})
+                files.note_waiting(True)
+                self.stopping.wait(SPACE_EVERY_S)
+                self._hold_if_stopping()
+            else:
+                files.note_waiting(False)
+                return result
 
     def _hold_if_stopping(self) -> None:
         """Let the process end here: no step completes, no job fails, all goes on another time."""

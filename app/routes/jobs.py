@@ -105,7 +105,7 @@ async def watch_job(
     """Server-sent events: ``progress``, ``preview`` and ``state``. Ends when the job has ended."""
     known = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
     reader = services.jobs.files(job.id).events.reader(known)
-    state = ""
+    state, reason = "", None
     yield ServerSentEvent(retry=RETRY_MS, comment="events of a job")
     while True:
         # The state first: what was written before a job ended is then read before it is told.
@@ -115,8 +115,8 @@ async def watch_job(
             for event in await services.jobs_pool.run(reader.read):
                 data = _with_address(event, job) if event.name == "preview" else event.data
                 yield ServerSentEvent(event=event.name, id=str(event.id), data=data)
-        if job.state != state:
-            state = job.state
+        if (job.state, job.reason) != (state, reason):
+            state, reason = job.state, job.reason
             yield ServerSentEvent(
                 event="state", id=LAST_ID if job.finished else None, data=_news(job)
             )

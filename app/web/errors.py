@@ -28,6 +28,7 @@ from app.engine.protocol import (
 )
 from app.jobs.errors import (
     JobError,
+    JobsDiskFullError,
     JobsUnavailableError,
     KeyReusedError,
     NoPreviewYetError,
@@ -53,6 +54,7 @@ from model.pictures.limits import (
     UnsupportedFormatError,
 )
 from model.pictures.style_picture import UnfitPictureError
+from model.storage.files import disk_is_full
 from model.styles.style import (
     ForeignStyleError,
     OutdatedStyleError,
@@ -130,6 +132,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
         "The Idempotency-Key belongs to another request.",
     ),
     JobsUnavailableError: (503, "jobs_unavailable", None),
+    JobsDiskFullError: (507, "disk_full", None),
 }
 
 _logger = logging.getLogger("pastiche.errors")
@@ -208,7 +211,7 @@ def to_api_error(error: Exception) -> ApiError:
         return ApiError(422, "invalid_parameters", "; ".join(_faults(error)))
     if isinstance(error, HTTPException):
         return _from_framework(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if disk_is_full(error):
         return ApiError(507, "disk_full", "The server's disk is full.", retry_after_s=60)
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ApiError(503, "read_only", "The server's data folder cannot be written to.")

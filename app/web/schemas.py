@@ -67,7 +67,7 @@ class JobInfo(BaseModel):
         None, description="The last ones: total, content, style."
     )
     eta_s: float | None = Field(None, description="Seconds left, about.")
-    reason: str | None = Field(None, description="Why it failed, for people.")
+    reason: str | None = Field(None, description="Why it failed, or what it waits for, for people.")
     preview: str | None = Field(None, description="Address of a picture in the style so far.")
 
 

@@ -47,6 +47,15 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         sync_folder(folder)
 
 
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether a disk or a quota has no room left; what lies behind an error counts too."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder that is a file, or would lie in one. It need not exist.
 

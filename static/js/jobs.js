@@ -11,7 +11,7 @@
  * @property {{style: number}} [losses]
  * @property {number} [eta_s]
  * @property {string} [style] The id of the style that came of it.
- * @property {string} [reason] Why it failed.
+ * @property {string} [reason] Why it failed, or what it waits for.
  * @property {readonly number[]} [curve] Style losses so far; put together here.
  * @property {string} [preview] Address of a picture in the style so far.
  * @property {boolean} [offline] Whether the connection to its events is lost.
@@ -35,7 +35,7 @@ const CHANGES = {
     curve: [...curve, data.losses.style],
   }),
   preview: (_, { preview }) => ({ preview }),
-  state: (_, data) => data,
+  state: (_, data) => ({ reason: undefined, ...data }),
 };
 
 export class Jobs {

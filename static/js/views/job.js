@@ -77,10 +77,11 @@ export function showJobCards(list, cards, jobs, open) {
 }
 
 /** @param {Job} job */
-function describe({ state, step, steps, eta_s: seconds, offline }) {
+function describe({ state, step, steps, eta_s: seconds, offline, reason }) {
   if (offline) return "connection lost, trying again";
   if (state === "queued") return "queued, starts when its turn comes";
   if (state !== "running") return state;
+  if (reason) return reason;
   const left = seconds === undefined ? "" : `, about ${Math.max(1, Math.round(seconds))} s left`;
   return step === undefined ? "starting" : `step ${step} of ${steps}${left}`;
 }
