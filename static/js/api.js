@@ -30,7 +30,7 @@ export class ApiError extends Error {
    * @param {number | null} retryAfter Seconds after which to ask again.
    */
   constructor(status, problem, retryAfter) {
-    super(problem.detail ?? `The server answered with status ${status}.`);
+    super(problem.detail ?? "");
     this.status = status;
     this.code = problem.code ?? "";
     this.requestId = problem.request_id ?? "";
@@ -74,6 +74,16 @@ export async function stylize(photo, { mix, strength, keepColors }, options = {}
   const response = await request("/v1/stylize", { method: "POST", body: form, signal });
   const queue = /queue;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   return { blob: await read(response.blob()), queueSeconds: queue ? Number(queue[1]) / 1000 : 0 };
+}
+
+/**
+ * The page's words in a language; see `words.js`.
+ *
+ * @param {string} language
+ * @returns {Promise<import("./words.js").Words>}
+ */
+export async function fetchWords(language) {
+  return (await request(`/words/${language}.json`)).json();
 }
 
 /**

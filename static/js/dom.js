@@ -1,5 +1,7 @@
 /** Typed access to the fixed markup of index.html. */
 
+import { translate } from "./words.js";
+
 /**
  * @template {Element} T
  * @param {ParentNode} root
@@ -22,6 +24,7 @@ export function find(root, selector, type) {
 export function stamp(selector) {
   const { content } = find(document, selector, HTMLTemplateElement);
   const fragment = /** @type {DocumentFragment} */ (document.importNode(content, true));
+  translate(fragment);
   return find(fragment, "*", HTMLElement);
 }
 

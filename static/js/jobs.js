@@ -18,6 +18,7 @@
  */
 
 import { cancelJob, createStyle, jobEvents, retuneStyle } from "./api.js";
+import { t } from "./words.js";
 
 const UNFINISHED = ["queued", "running"];
 /** The browser gives up on a connection that was refused; then it is tried again after this time. */
@@ -138,7 +139,8 @@ export class Jobs {
     this.#store.update({ jobs });
     if (job.state === "succeeded") this.#onStyle(job);
     if (job.state === "failed") {
-      const notice = { text: `“${job.title}” could not be learned.`, advice: job.reason ?? "" };
+      const text = t("learned.failed", { title: job.title });
+      const notice = { text, advice: job.reason ?? "" };
       this.#store.update({ notice });
     }
   }

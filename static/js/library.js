@@ -3,6 +3,7 @@
 import { listStyles } from "./api.js";
 import { explain, isBusy } from "./messages.js";
 import { only, scale } from "./mix.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
@@ -62,7 +63,7 @@ export function keepKnownStyles(store) {
   if (library !== "ready" || known.length === mix.length) return;
   const ids = new Set(styles.map((style) => style.id));
   const text = mix.every((part) => ids.has(part.id))
-    ? "A style of the link must be learned anew first."
-    : "This server does not have every style of the link.";
+    ? t("notice.link-outdated")
+    : t("notice.link-unknown");
   store.update({ mix: scale(known, 1), notice: { text, advice: "" } });
 }

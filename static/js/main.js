@@ -7,10 +7,12 @@ import { only } from "./mix.js";
 import { Photos } from "./photos.js";
 import { Renderer } from "./renderer.js";
 import { Store } from "./store.js";
+import { t } from "./words.js";
 import { connectAddress } from "./views/address.js";
 import { connectCustomStyles } from "./views/custom-styles.js";
 import { connectGallery } from "./views/gallery.js";
 import { connectKey } from "./views/key.js";
+import { connectLanguage } from "./views/language.js";
 import { connectLook } from "./views/look.js";
 import { connectMix } from "./views/mix.js";
 import { connectPad } from "./views/pad.js";
@@ -29,6 +31,7 @@ let newStyle = null;
 let desk = null;
 const photos = new Photos(store, openDesk);
 
+connectLanguage(store);
 connectAddress(store);
 const { settle } = connectTrail(store, photos);
 connectPhoto(store, (file) => void photos.take(file), forget);
@@ -83,18 +86,18 @@ async function offerNewStyles() {
  */
 async function onStyle({ title, style, kind }) {
   await loadStyles(store);
-  const text = `“${title}” is learned.`;
+  const text = t("learned.title", { title });
   const isThere = store.state.styles.some((candidate) => candidate.id === style);
   if (kind === "retune" || style === undefined || !isThere) {
-    store.update({ notice: { text, advice: "It is in the gallery.", isGood: true } });
+    store.update({ notice: { text, advice: t("learned.in-gallery"), isGood: true } });
     return;
   }
-  const advice = store.state.photo ? "Your photo is shown in it." : "It is chosen.";
+  const advice = t(store.state.photo ? "learned.shown" : "learned.chosen");
   store.update({ mix: only(style), notice: { text, advice, isGood: true } });
 }
 
 /** @param {string} style */
 async function learnAnew(style) {
   if (newStyle) return newStyle.retune(style);
-  store.update({ notice: { text: "New styles cannot be learned now.", advice: "" } });
+  store.update({ notice: { text: t("notice.no-jobs"), advice: "" } });
 }

@@ -12,26 +12,10 @@
 
 import { ApiError, UnreachableError } from "./api.js";
 import { UnreadablePictureError } from "./image.js";
-
-/** @type {Readonly<Record<Action, string>>} */
-export const ACTION_LABELS = {
-  retry: "Try again",
-  standard: "Use the smaller size",
-  key: "Enter the key",
-  reload: "Reload the styles",
-};
-
-/** The countdown follows it. */
-const ASKED_AGAIN = "It will be asked again";
+import { hasWords, t } from "./words.js";
 
 /** More time would not help. */
 const TOO_MUCH = ["deadline", "out_of_memory"];
-
-/** @type {Notice} */
-const UNREADABLE = {
-  text: "This file cannot be read as a picture.",
-  advice: "It may be damaged, or of another kind. Try a JPEG, PNG or WebP.",
-};
 
 /**
  * @param {unknown} error
@@ -39,16 +23,16 @@ const UNREADABLE = {
  * @returns {Notice}
  */
 export function explain(error, { fullSize = false } = {}) {
-  if (error instanceof UnreadablePictureError) return UNREADABLE;
+  if (error instanceof UnreadablePictureError) return unreadable();
   if (error instanceof UnreachableError) {
     return {
-      text: "The server cannot be reached.",
-      advice: "Check that it is running and that you are connected, then try again.",
+      text: t("notice.unreachable"),
+      advice: t("notice.unreachable-advice"),
       action: "retry",
     };
   }
   if (error instanceof ApiError) return explainAnswer(error, fullSize);
-  return { text: "Something went wrong in this page.", advice: "Try again.", action: "retry" };
+  return { text: t("notice.page-failed"), advice: t("notice.try-again"), action: "retry" };
 }
 
 /**
@@ -87,55 +71,71 @@ export function isKeyMissing(error) {
  */
 function explainAnswer(error, fullSize) {
   if (error.status === 413 || error.code === "picture_too_large") {
-    const text = "This picture is too large for the server.";
+    const text = t("notice.too-large");
     return fullSize
-      ? { text, advice: "A smaller copy will do.", action: "standard" }
-      : { text, advice: "Choose a smaller one." };
+      ? { text, advice: t("notice.smaller-copy"), action: "standard" }
+      : { text, advice: t("notice.choose-smaller") };
   }
   if (TOO_MUCH.includes(error.code)) {
-    const text = "The server could not finish this picture.";
+    const text = t("notice.unfinished");
     return fullSize
-      ? { text, advice: "A smaller copy will do.", action: "standard" }
-      : { text, advice: error.message, action: "retry" };
+      ? { text, advice: t("notice.smaller-copy"), action: "standard" }
+      : { text, advice: detailOf(error), action: "retry" };
   }
   switch (error.code) {
     case "loading":
     case "not_ready":
-      return { text: "The server is starting.", advice: ASKED_AGAIN };
+      return { text: t("notice.starting"), advice: t("notice.asked-again") };
     case "draining":
-      return { text: "The server is being restarted.", advice: ASKED_AGAIN };
+      return { text: t("notice.restarting"), advice: t("notice.asked-again") };
     case "unsupported_format":
     case "undecodable_picture":
     case "empty_picture":
-      return UNREADABLE;
+      return unreadable();
     case "unknown_style":
       return {
-        text: "This style is no longer on the server.",
-        advice: "Choose another one.",
+        text: t("notice.unknown-style"),
+        advice: t("notice.choose-other"),
         action: "reload",
       };
     case "needs_retune":
       return {
-        text: "This style was learned for another network.",
-        advice: "Have it learned anew in the gallery, or choose another one.",
+        text: t("notice.outdated"),
+        advice: t("notice.outdated-advice"),
         action: "reload",
       };
     case "too_many_jobs":
       return {
-        text: "Enough styles are being learned already.",
-        advice: `Try again in ${error.retryAfter} s or so.`,
+        text: t("notice.too-many-jobs"),
+        advice: t("notice.try-in", { seconds: error.retryAfter ?? 60 }),
       };
     case "jobs_unavailable":
-      return { text: "New styles cannot be learned now.", advice: "Try again in a while." };
+      return { text: t("notice.no-jobs"), advice: t("notice.try-later") };
     case "missing_key":
-      return { text: "This server asks for a key.", advice: "", action: "key" };
+      return { text: t("notice.key"), advice: "", action: "key" };
   }
   if (isBusy(error)) {
-    return { text: "The server is busy.", advice: ASKED_AGAIN, action: "retry" };
+    return { text: t("notice.busy"), advice: t("notice.asked-again"), action: "retry" };
   }
   if (error.status >= 500) {
-    const number = error.requestId ? ` (request ${error.requestId})` : "";
-    return { text: `The server failed${number}.`, advice: error.message, action: "retry" };
+    const key = error.requestId ? "notice.failed-request" : "notice.failed";
+    return { text: t(key, { id: error.requestId }), advice: detailOf(error), action: "retry" };
   }
-  return { text: "The server refused this.", advice: error.message, action: "retry" };
+  return { text: t("notice.refused"), advice: detailOf(error), action: "retry" };
+}
+
+/** @returns {Notice} */
+function unreadable() {
+  return { text: t("notice.unreadable"), advice: t("notice.unreadable-advice") };
+}
+
+/**
+ * The server's reason in the user's language where the page has it, else as the server says it.
+ *
+ * @param {ApiError} error
+ */
+function detailOf({ code, message, status }) {
+  const key = `problem.${code}`;
+  if (hasWords(key)) return t(key);
+  return message || t("notice.status", { status });
 }

@@ -25,7 +25,10 @@
  * @property {Notice | null} notice What the user should know, and can do.
  * @property {number | null} busyUntil When the server is asked again, in ms since the epoch.
  * @property {readonly Job[]} jobs New styles being learned.
+ * @property {import("./words.js").Language} language
  */
+
+import { currentLanguage } from "./words.js";
 
 /** @type {State} */
 const INITIAL = {
@@ -44,6 +47,7 @@ const INITIAL = {
   notice: null,
   busyUntil: null,
   jobs: [],
+  language: currentLanguage(),
 };
 
 export class Store extends EventTarget {
@@ -65,7 +69,7 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Call a view now and whenever one of these members has changed.
+   * Call a view now and whenever one of these members has changed, or the language: all show words.
    *
    * @param {(keyof State)[]} keys
    * @param {(state: Readonly<State>) => void} show
@@ -73,7 +77,7 @@ export class Store extends EventTarget {
   watch(keys, show) {
     this.addEventListener("change", (event) => {
       const { detail } = /** @type {CustomEvent<(keyof State)[]>} */ (event);
-      if (detail.some((key) => keys.includes(key))) show(this.#state);
+      if (detail.some((key) => key === "language" || keys.includes(key))) show(this.#state);
     });
     show(this.#state);
   }

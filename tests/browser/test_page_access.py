@@ -1,5 +1,6 @@
 """Everyone can use it: assistive technology, keyboard, small screens, reduced motion."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -40,7 +41,7 @@ def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(pastiche: Pasti
     page = pastiche.page
     page.keyboard.press("Tab")
     expect(page.locator("#photo-file")).to_be_focused()
-    label = page.get_by_text("Choose a photo")
+    label = page.locator("label[for=photo-file]")
     expect(label).to_have_css("outline-style", "solid")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Astronaut")).to_be_focused()
@@ -86,3 +87,39 @@ def test_reduced_motion_stops_animations(browser: Browser, shared_server: Runnin
     Pastiche(page, shared_server.url).open()
     expect(page.locator(".spinner")).to_have_css("animation-name", "none")
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "button"),
+    [("de-AT", "Dein Foto als Gemälde", "Katze"), ("fr", "Votre photo en tableau", "Chat")],
+)
+def test_the_page_speaks_the_browsers_language(
+    browser: Browser, shared_server: RunningServer, locale: str, title: str, button: str
+) -> None:
+    context = browser.new_context(locale=locale)
+    page = context.new_page()
+    Pastiche(page, shared_server.url).open()
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", locale[:2])
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#caption")).to_contain_text("451 \u00d7 300 px", timeout=15_000)
+    context.close()
+
+
+def test_another_language_is_chosen_at_once_and_kept(pastiche: Pastiche, photo: MakePhoto) -> None:
+    page = pastiche.page
+    pastiche.upload(photo())
+    pastiche.choose("Amber")
+    pastiche.blend_in("Birch")
+    pastiche.expect_result()
+    page.get_by_label("Language").select_option("Deutsch")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page.get_by_role("heading", name="Mischung")).to_be_visible()
+    expect(page.get_by_role("button", name="Herunterladen")).to_be_enabled()
+    expect(page.get_by_label("Birch, in Prozent")).to_have_value("50")
+    expect(page.locator("#caption")).to_contain_text(re.compile(r"in \d+,\d s"))
+    assert serious_findings(page) == []
+    pastiche.open("?again")
+    expect(page.get_by_role("button", name="Herunterladen")).to_be_enabled(timeout=15_000)
+    page.get_by_label("Sprache").select_option("English")
+    expect(page.get_by_role("button", name="Download")).to_be_enabled()

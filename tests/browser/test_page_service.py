@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pages import Pastiche
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 from serving import RunningServer
 
 from app.settings import Settings
@@ -179,10 +179,11 @@ def test_a_hostile_title_stays_text_and_custom_styles_come_first(
 def test_the_first_paint_is_small_and_previews_are_lazy(
     page: Page, shared_server: RunningServer
 ) -> None:
-    sizes: dict[str, int] = {}
-    page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
+    finished: list[Request] = []
+    page.on("requestfinished", lambda request: finished.append(request))
     Pastiche(page, shared_server.url).open()
     page.wait_for_load_state("networkidle")
+    sizes = {each.url: each.sizes()["responseBodySize"] for each in finished}
     assert all(url.startswith(shared_server.url) for url in sizes)
     first_paint = {url: size for url, size in sizes.items() if "/preview" not in url}
     assert sum(first_paint.values()) < FIRST_PAINT_BYTES
@@ -197,4 +198,19 @@ def test_static_files_are_revalidated_and_guarded(page: Page, shared_server: Run
     again = page.request.get(
         f"{shared_server.url}/js/main.js", headers={"If-None-Match": answer.headers["etag"]}
     )
+    assert again.status == 304
+
+
+def test_texts_are_compressed_for_whoever_reads_that(
+    page: Page, shared_server: RunningServer
+) -> None:
+    url = f"{shared_server.url}/js/main.js"
+    plain = page.request.get(url, headers={"Accept-Encoding": "identity"})
+    packed = page.request.get(url, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < 0.6 * int(plain.headers["content-length"])
+    assert packed.body() == plain.body()
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    again = page.request.get(url, headers={"If-None-Match": packed.headers["etag"]})
     assert again.status == 304

@@ -4,6 +4,7 @@ import { deleteStyle } from "../api.js";
 import { find } from "../dom.js";
 import { explain, isKeyMissing } from "../messages.js";
 import { remove } from "../mix.js";
+import { t } from "../words.js";
 import { announce } from "./status.js";
 
 /**
@@ -26,7 +27,7 @@ import { announce } from "./status.js";
 export function connectCustomStyles(store, { reload, askForKey, learnAnew }) {
   const dialog = find(document, "#delete-dialog", HTMLDialogElement);
   const form = find(dialog, "#delete-form", HTMLFormElement);
-  const name = find(form, "#delete-name", HTMLElement);
+  const title = find(form, "#delete-title", HTMLElement);
   /** @type {Style | null} */
   let doomed = null;
 
@@ -46,7 +47,7 @@ export function connectCustomStyles(store, { reload, askForKey, learnAnew }) {
     void attempt(async () => {
       await deleteStyle(style.id);
       store.update({ mix: remove(store.state.mix, style.id) });
-      announce(`${style.title} is deleted.`);
+      announce(t("delete.done", { title: style.title }));
       reload();
     });
   });
@@ -54,7 +55,7 @@ export function connectCustomStyles(store, { reload, askForKey, learnAnew }) {
   return {
     askToDelete: (style) => {
       doomed = style;
-      name.textContent = style.title;
+      title.textContent = t("delete.title", { title: style.title });
       dialog.showModal();
     },
     retune: (style) => void attempt(() => learnAnew(style.id)),

@@ -2,6 +2,7 @@
 
 import { find, showPreview, stamp } from "../dom.js";
 import { MAX_PARTS, add, only, remove } from "../mix.js";
+import { formatNumber, t } from "../words.js";
 
 /**
  * @typedef {import("../store.js").Store} Store
@@ -31,11 +32,11 @@ export function connectGallery(store, loadStyles, actions) {
       matches += Number(isMatch);
     }
     const { library, styles } = store.state;
-    count.textContent = styles.length === 0 ? "" : String(matches);
+    count.textContent = styles.length === 0 ? "" : formatNumber(matches);
     note.hidden = library === "loading" || matches > 0;
-    noteText.textContent =
-      library === "failed" ? "The styles could not be loaded." : "No style matches.";
-    noteButton.textContent = library === "failed" ? "Try again" : "Show all";
+    const hasFailed = library === "failed";
+    noteText.textContent = t(hasFailed ? "gallery.failed" : "gallery.no-match");
+    noteButton.textContent = t(hasFailed ? "action.retry" : "gallery.show-all");
   };
 
   store.watch(["styles", "library"], ({ styles, library }) => {
@@ -73,11 +74,11 @@ function makeCard(store, style, actions) {
   choose.addEventListener("click", () => store.update({ mix: only(style.id) }));
   const discard = find(card, ".card-delete", HTMLButtonElement);
   discard.hidden = style.kind !== "custom";
-  discard.setAttribute("aria-label", `Delete ${style.title}`);
+  discard.setAttribute("aria-label", t("card.delete-label", { title: style.title }));
   discard.addEventListener("click", () => actions.askToDelete(style));
   const anew = find(card, ".card-retune", HTMLButtonElement);
   anew.hidden = !(style.needs_retune && style.can_retune);
-  anew.setAttribute("aria-label", `Learn ${style.title} anew`);
+  anew.setAttribute("aria-label", t("card.retune-label", { title: style.title }));
   anew.addEventListener("click", () => actions.retune(style));
   const toggle = find(card, ".card-add", HTMLButtonElement);
   toggle.hidden = style.needs_retune;
@@ -107,8 +108,8 @@ function showFirstChosen(list) {
 
 /** @param {Style} style */
 function customCredit({ needs_retune: isOutdated, can_retune: canLearn }) {
-  if (!isOutdated) return "your style";
-  return canLearn ? "of an earlier network" : "of an earlier network; delete it, or import it anew";
+  if (!isOutdated) return t("card.yours");
+  return t(canLearn ? "card.outdated" : "card.outdated-lost");
 }
 
 /**
@@ -125,10 +126,9 @@ function showChoice(list, { mix, styles }) {
     find(card, ".card-choose", HTMLElement).setAttribute("aria-pressed", String(isChosen));
     const toggle = find(card, ".card-add", HTMLButtonElement);
     toggle.disabled = !isChosen && mix.length >= MAX_PARTS;
-    const verb = isChosen ? "Remove" : "Add";
-    const label = `${verb} ${titles.get(id)} ${isChosen ? "from" : "to"} the blend`;
+    const label = t(isChosen ? "blend.remove" : "blend.add", { title: titles.get(id) ?? id });
     toggle.setAttribute("aria-label", label);
-    toggle.title = toggle.disabled ? `A blend has at most ${MAX_PARTS} styles` : label;
+    toggle.title = toggle.disabled ? t("blend.full", { count: MAX_PARTS }) : label;
     find(toggle, "use", SVGUseElement).setAttribute("href", isChosen ? "#i-minus" : "#i-plus");
   }
 }

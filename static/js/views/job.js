@@ -2,6 +2,7 @@
 
 import { find, stamp } from "../dom.js";
 import { inWords, isKeyMissing } from "../messages.js";
+import { formatNumber, t } from "../words.js";
 
 /**
  * @typedef {import("../jobs.js").Job} Job
@@ -36,12 +37,14 @@ export function connectJobView(dialog, jobs, askForKey) {
   const show = (/** @type {Job} */ job) => {
     if (job.id !== id) cancel.disabled = false;
     id = job.id;
-    state.textContent = sentence(describe(job));
+    state.textContent = describe(job);
     progress.value = done(job);
     preview.hidden = !job.preview;
     if (job.preview) preview.src = job.preview;
     line.setAttribute("points", curvePoints(job.curve ?? []));
-    loss.textContent = job.losses ? `Style loss ${job.losses.style.toPrecision(3)}` : "Style loss";
+    loss.textContent = job.losses
+      ? t("job.loss-value", { loss: formatLoss(job.losses.style) })
+      : t("job.loss");
   };
   return { element, show };
 }
@@ -78,17 +81,17 @@ export function showJobCards(list, cards, jobs, open) {
 
 /** @param {Job} job */
 function describe({ state, step, steps, eta_s: seconds, offline, reason }) {
-  if (offline) return "connection lost, trying again";
-  if (state === "queued") return "queued, starts when its turn comes";
-  if (state !== "running") return state;
+  if (offline) return t("job.offline");
+  if (state !== "running") return t(`job.${state}`);
   if (reason) return reason;
-  const left = seconds === undefined ? "" : `, about ${Math.max(1, Math.round(seconds))} s left`;
-  return step === undefined ? "starting" : `step ${step} of ${steps}${left}`;
+  if (step === undefined || steps === undefined) return t("job.starting");
+  if (seconds === undefined) return t("job.step", { step, steps });
+  return t("job.step-left", { step, steps, seconds: Math.max(1, Math.round(seconds)) });
 }
 
-/** @param {string} words */
-function sentence(words) {
-  return words.charAt(0).toUpperCase() + words.slice(1);
+/** @param {number} loss */
+function formatLoss(loss) {
+  return formatNumber(loss, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 }
 
 /** @param {Job} job */

@@ -2,6 +2,7 @@
 
 import { find } from "../dom.js";
 import { STANDARD_SIDE } from "../image.js";
+import { t } from "../words.js";
 import { connectSlider } from "./slider.js";
 
 /** @param {import("../store.js").Store} store */
@@ -29,7 +30,8 @@ export function connectLook(store) {
   store.watch(["photo"], ({ photo }) => {
     fullSizeRow.hidden = !photo?.shrunk;
     if (photo) {
-      fullSizeText.textContent = `${photo.width} × ${photo.height}, else ${STANDARD_SIDE} px`;
+      const { width, height } = photo;
+      fullSizeText.textContent = t("look.sizes", { width, height, side: STANDARD_SIDE });
     }
   });
 }

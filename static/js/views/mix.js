@@ -2,6 +2,7 @@
 
 import { find, showPreview, stamp } from "../dom.js";
 import { MAX_PARTS, percents, remove, reweigh } from "../mix.js";
+import { t } from "../words.js";
 import { connectSlider } from "./slider.js";
 
 /**
@@ -48,10 +49,10 @@ export function connectMix(store) {
     const label = find(element, ".part-title", HTMLLabelElement);
     label.htmlFor = range.id;
     label.textContent = name;
-    number.setAttribute("aria-label", `${name}, in per cent`);
+    number.setAttribute("aria-label", t("blend.weight", { title: name }));
     showPreview(find(element, ".part-preview", HTMLImageElement), style?.preview);
     const drop = find(element, ".part-remove", HTMLButtonElement);
-    drop.setAttribute("aria-label", `Remove ${name}`);
+    drop.setAttribute("aria-label", t("blend.drop", { title: name }));
     drop.addEventListener("click", () => {
       store.update({ mix: remove(store.state.mix, id) });
       (list.querySelector("button") ?? find(document, "#search", HTMLElement)).focus();
@@ -59,9 +60,12 @@ export function connectMix(store) {
     return { element, show };
   };
 
-  store.watch(["mix", "styles"], ({ mix, styles }) => {
+  let spoken = store.state.language;
+  store.watch(["mix", "styles"], ({ mix, styles, language }) => {
     const ids = mix.map((part) => part.id);
-    if (styles.length > 0 && ids.join() !== [...rows.keys()].join()) {
+    const isSame = ids.join() === [...rows.keys()].join() && language === spoken;
+    if (styles.length > 0 && !isSame) {
+      spoken = language;
       rows.clear();
       ids.forEach((id) => rows.set(id, makeRow(id)));
       list.replaceChildren(...[...rows.values()].map((row) => row.element));
@@ -69,14 +73,14 @@ export function connectMix(store) {
     const values = percents(mix);
     ids.forEach((id, index) => rows.get(id)?.show(values[index]));
     list.classList.toggle("is-single", mix.length === 1);
-    title.textContent = mix.length > 1 ? "Blend" : "Style";
+    title.textContent = t(mix.length > 1 ? "blend.many" : "blend.one");
     hint.textContent = hintFor(mix.length);
   });
 }
 
 /** @param {number} count */
 function hintFor(count) {
-  if (count === 0) return "Choose a style.";
-  if (count < MAX_PARTS) return "Press + on another style to blend it in.";
+  if (count === 0) return t("blend.none");
+  if (count < MAX_PARTS) return t("blend.more");
   return "";
 }

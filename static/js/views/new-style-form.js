@@ -4,6 +4,7 @@ import { find } from "../dom.js";
 import { makeIdentity } from "../identity.js";
 import { readPhoto } from "../image.js";
 import { inWords, isKeyMissing } from "../messages.js";
+import { t } from "../words.js";
 
 /**
  * @typedef {import("../store.js").Store} Store
@@ -64,7 +65,7 @@ export function connectForm(store, jobs, askForKey, onCreated) {
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!painting) {
-      problem.textContent = "Choose a painting first.";
+      problem.textContent = t("new-style.painting-missing");
       return;
     }
     submit.disabled = true;

@@ -2,6 +2,7 @@
 
 import { find } from "../dom.js";
 import { Jobs } from "../jobs.js";
+import { t } from "../words.js";
 import { connectJobView, showJobCards } from "./job.js";
 import { connectForm } from "./new-style-form.js";
 
@@ -36,7 +37,7 @@ export function connectNewStyle(store, { jobs: known, askForKey, onStyle }) {
   const showForm = () => {
     shown = "";
     form.reset();
-    title.textContent = "New style";
+    title.textContent = t("new-style.title");
     form.element.hidden = false;
     view.element.hidden = true;
     if (!dialog.open) dialog.showModal();

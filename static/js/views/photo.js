@@ -2,6 +2,7 @@
 
 import { fetchSample } from "../api.js";
 import { find } from "../dom.js";
+import { t } from "../words.js";
 import { announce } from "./status.js";
 
 const FILE_INPUTS = ["#photo-file", "#photo-again", "#photo-camera"];
@@ -27,7 +28,7 @@ export function connectPhoto(store, take, forget) {
 
   find(document, "#forget", HTMLButtonElement).addEventListener("click", () => {
     forget();
-    announce("The photo is forgotten.");
+    announce(t("photo.forgotten"));
     find(document, "#photo-file", HTMLElement).focus();
   });
 

@@ -4,6 +4,7 @@ import { find } from "../dom.js";
 import { toPng } from "../image.js";
 import { explain } from "../messages.js";
 import { ASKED_FOR, formatOf, isFinished } from "../renderer.js";
+import { formatDecimal, t } from "../words.js";
 import { connectSlider } from "./slider.js";
 import { announce } from "./status.js";
 
@@ -46,11 +47,11 @@ export function connectResult(store) {
     if (!rendering) return;
     // A promise, not its value: the browser must see the click and the copy as one act.
     await navigator.clipboard.write([new ClipboardItem({ "image/png": toPng(rendering.blob) })]);
-    confirm(copy, "Picture copied");
+    confirm(copy, t("result.copied"));
   });
   on(store, copyLink, async () => {
     await navigator.clipboard.writeText(location.href);
-    confirm(copyLink, "Link copied");
+    confirm(copyLink, t("result.link-copied"));
   });
   // Only pages of a safe origin may write to the clipboard.
   copy.hidden = copyLink.hidden = !window.isSecureContext;
@@ -73,7 +74,7 @@ function on(store, button, act) {
       if (error instanceof DOMException && error.name === "AbortError") return; // thought better
       const { text, advice } =
         error instanceof DOMException
-          ? { text: "The browser did not allow it.", advice: "Download the picture instead." }
+          ? { text: t("result.not-allowed"), advice: t("result.not-allowed-advice") }
           : explain(error);
       store.update({ notice: { text, advice } });
     } finally {
@@ -114,14 +115,17 @@ function canShare() {
 /** @param {State["rendering"]} rendering */
 function describe(rendering) {
   if (!rendering) return "";
-  const { width, height, blob, seconds, queueSeconds } = rendering;
-  const waiting = queueSeconds >= 0.5 ? `, of which ${queueSeconds.toFixed(1)} s waiting` : "";
-  return `${width} × ${height} px, ${sizeOf(blob)}, in ${seconds.toFixed(1)} s${waiting}`;
+  const { width, height, blob, queueSeconds } = rendering;
+  const key = queueSeconds >= 0.5 ? "result.caption-waited" : "result.caption";
+  const [seconds, waiting] = [rendering.seconds, queueSeconds].map((time) => formatDecimal(time, 1));
+  return t(key, { width, height, size: sizeOf(blob), seconds, waiting });
 }
 
 /** @param {Blob} blob */
 function sizeOf({ size }) {
-  return size < 1e6 ? `${Math.max(1, Math.round(size / 1e3))} KB` : `${(size / 1e6).toFixed(1)} MB`;
+  return size < 1e6
+    ? t("size.kilobytes", { size: Math.max(1, Math.round(size / 1e3)) })
+    : t("size.megabytes", { size: formatDecimal(size / 1e6, 1) });
 }
 
 /**
@@ -156,7 +160,7 @@ function save(blob, name) {
  * @param {string} text
  */
 function confirm(button, text) {
-  announce(`${text}.`);
+  announce(text);
   button.classList.add("is-done");
   setTimeout(() => button.classList.remove("is-done"), CONFIRMATION_MS);
 }

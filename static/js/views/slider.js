@@ -6,6 +6,7 @@
  */
 
 import { find } from "../dom.js";
+import { formatPercent } from "../words.js";
 
 /**
  * @param {HTMLElement} root Holds both inputs.
@@ -21,7 +22,7 @@ export function connectSlider(root, { onMove, onRelease }) {
     if (document.activeElement !== number) number.value = String(percent);
     const [least, most] = [Number(range.min), Number(range.max)];
     range.style.setProperty("--value", `${((percent - least) / (most - least)) * 100}%`);
-    range.setAttribute("aria-valuetext", `${percent} %`);
+    range.setAttribute("aria-valuetext", formatPercent(percent));
   };
   range.addEventListener("input", () => onMove(range.valueAsNumber / 100));
   range.addEventListener("change", () => onRelease(range.valueAsNumber / 100));

@@ -1,6 +1,7 @@
 /** The picture: photo and result under one divider. */
 
 import { find } from "../dom.js";
+import { formatList, formatPercent, t } from "../words.js";
 
 /** The word "Before" has no room on less of the photo. */
 const CHIP_PERCENT = 15;
@@ -16,17 +17,18 @@ export function connectStage(store) {
   const showSplit = () => {
     const percent = divider.valueAsNumber;
     viewer.style.setProperty("--split", `${percent}%`);
-    divider.setAttribute("aria-valuetext", `${percent} % before`);
+    const value = t("compare.value", { percent: formatPercent(percent) });
+    divider.setAttribute("aria-valuetext", value);
     chip.hidden = percent < CHIP_PERCENT;
   };
   divider.addEventListener("input", showSplit);
-  showSplit();
+  store.watch(["language"], showSplit);
 
   store.watch(["photo"], ({ photo }) => {
     viewer.hidden = photo === null;
     if (!photo) return;
     before.src = photo.url;
-    before.alt = `Your photo, ${photo.name}`;
+    before.alt = t("picture.before", { name: photo.name });
     viewer.style.setProperty("--aspect", String(photo.width / photo.height));
     viewer.style.setProperty("--own-width", `${photo.width}px`);
   });
@@ -37,6 +39,6 @@ export function connectStage(store) {
     if (!rendering) return;
     after.src = rendering.url;
     const titles = mix.map(({ id }) => styles.find((style) => style.id === id)?.title ?? id);
-    after.alt = `Your photo in the style of ${titles.join(" and ")}`;
+    after.alt = t("picture.after", { styles: formatList(titles) });
   });
 }

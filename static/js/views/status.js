@@ -1,7 +1,7 @@
 /** Working, busy, failed, done: shown, and told to screen readers politely. */
 
 import { find } from "../dom.js";
-import { ACTION_LABELS } from "../messages.js";
+import { t } from "../words.js";
 
 /** Shorter work is not worth a word. */
 const PATIENCE_MS = 400;
@@ -26,7 +26,8 @@ export function connectStatus(store, actions) {
   connectNotice(store, actions);
   store.watch(["rendering"], ({ rendering }) => {
     if (rendering?.final) {
-      announce(`The picture is ready, ${rendering.width} by ${rendering.height} pixels.`);
+      const { width, height } = rendering;
+      announce(t("status.ready", { width, height }));
     }
   });
 }
@@ -41,7 +42,7 @@ function connectActivity(store) {
 
   const tick = () => {
     const seconds = Math.floor((Date.now() - begun) / 1000);
-    text.textContent = seconds < LONG_S ? "Painting…" : `Painting… ${seconds} s`;
+    text.textContent = t(seconds < LONG_S ? "status.working" : "status.working-long", { seconds });
     chip.hidden = false;
     timer = setTimeout(tick, 1000);
   };
@@ -79,14 +80,14 @@ function connectNotice(store, actions) {
     text.textContent = notice.text;
     advice.textContent = notice.advice;
     action.hidden = notice.action === undefined;
-    action.textContent = notice.action ? ACTION_LABELS[notice.action] : "";
+    action.textContent = notice.action ? t(`action.${notice.action}`) : "";
     announce(`${notice.text} ${notice.advice}`);
   });
 
   const tick = () => {
     const { busyUntil } = store.state;
     const seconds = busyUntil === null ? 0 : Math.ceil((busyUntil - Date.now()) / 1000);
-    countdown.textContent = seconds > 0 ? `in ${seconds} s.` : "";
+    countdown.textContent = seconds > 0 ? t("status.countdown", { seconds }) : "";
   };
   store.watch(["busyUntil"], ({ busyUntil }) => {
     clearInterval(timer);

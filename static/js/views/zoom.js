@@ -1,6 +1,7 @@
 /** Zoom, pan and full screen. */
 
 import { find } from "../dom.js";
+import { formatPercent, t } from "../words.js";
 
 /** Times the size that fits; where a pixel of the photo fills one of the screen is one more. */
 const LEVELS = [1, 1.5, 2, 3, 4, 6];
@@ -39,7 +40,8 @@ export function connectZoom(store) {
     scroller.scrollLeft = shareX * scroller.scrollWidth - offsetX;
     scroller.scrollTop = shareY * scroller.scrollHeight - offsetY;
     scroller.tabIndex = factor > 1 ? 0 : -1; // arrow keys scroll it
-    fit.textContent = factor > 1 ? `${Math.round((factor / pixels()) * 100)} %` : "Fit";
+    const percent = Math.round((factor / pixels()) * 100);
+    fit.textContent = factor > 1 ? formatPercent(percent) : t("zoom.fit");
     zoomOut.disabled = factor === 1;
     zoomIn.disabled = further() === undefined;
   };
@@ -76,8 +78,8 @@ export function connectZoom(store) {
     document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen(),
   );
   document.addEventListener("fullscreenchange", () => {
-    const label = document.fullscreenElement ? "Leave full screen" : "Full screen";
-    fullScreen.setAttribute("aria-label", label);
+    const key = document.fullscreenElement ? "screen.leave" : "screen.full";
+    fullScreen.setAttribute("aria-label", t(key));
   });
 }
 
