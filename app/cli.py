@@ -16,6 +16,7 @@ from app.commands.study import app as study
 from app.commands.styles import app as styles
 from app.commands.stylize import stylize
 from app.commands.train import train
+from app.commands.train_predictor import train_predictor
 from app.commands.worker import worker
 
 app = typer.Typer(
@@ -26,7 +27,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, worker, stylize, finetune, train, distill, evaluate, doctor):
+for command in (
+    serve,
+    worker,
+    stylize,
+    finetune,
+    train,
+    distill,
+    train_predictor,
+    evaluate,
+    doctor,
+):
     app.command()(command)
 app.add_typer(styles, name="styles")
 app.add_typer(study, name="study")

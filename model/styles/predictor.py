@@ -100,16 +100,25 @@ class RowPredictor(nn.Module):
         self.center.copy_(descriptors.mean(0))
         spread = descriptors.std(0, correction=0)
         self.scale.copy_(spread.clamp_min(1e-3))
+        self.fit_rows(rows)
+
+    @torch.no_grad()
+    def fit_rows(self, rows: Tensor) -> None:
+        """Take mean and spread of the outputs from rows (S, P)."""
         self.mean_row.copy_(rows.mean(0))
         spread = rows.std(0, correction=0)
         self.row_spread.copy_(spread.clamp_min(LEAST_SPREAD * float(spread.mean())))
 
+    def scaled(self, descriptors: Tensor) -> Tensor:
+        """Descriptors (N, D) in spreads off their means, within `INPUT_ROOM`."""
+        return _bound((descriptors - self.center) / self.scale, INPUT_ROOM)
+
     def forward(self, descriptors: Tensor) -> Tensor:
         """(N, D) to (N, P): within `CODE_ROOM` spreads of the mean row, whatever comes in."""
-        x = _bound((descriptors - self.center) / self.scale, INPUT_ROOM)
-        x = F.silu(self.read(x))
-        offset = self.expand(self.squeeze(x)).float()  # (N, P)
-        return self.mean_row + self.row_spread * _bound(offset, CODE_ROOM)
+        with torch.autocast(descriptors.device.type, enabled=False):  # small, and rows are exact
+            x = F.silu(self.read(self.scaled(descriptors.float())))
+            offset = self.expand(self.squeeze(x))  # (N, P)
+            return self.mean_row + self.row_spread * _bound(offset, CODE_ROOM)
 
 
 def _bound(values: Tensor, room: float) -> Tensor:
@@ -219,31 +228,65 @@ def load_predictor(
         It cannot be read.
     """
     path = folder / PREDICTOR_FILE
-    if path.stat().st_size > MAX_PREDICTOR_BYTES:
-        raise DamagedFileError(f"{path.name} has more than {MAX_PREDICTOR_BYTES} bytes")
-    tensors, metadata = unpack_tensors(path.read_bytes())
-    if metadata.get("format") != PREDICTOR_FORMAT:
-        raise DamagedFileError(f"{path.name} is no {PREDICTOR_FORMAT} file")
+    tensors, metadata = _read(path)
     if metadata.get("network") != network:
         raise ForeignPredictorError(
             f"{path.name} belongs to network {str(metadata.get('network'))[:16]}, "
             f"and this one is {network}"
         )
-    encoder = load_encoder(find_encoder(folder))
-    if metadata.get("encoder") != fingerprint_encoder(encoder):
+    descriptor = MomentDescriptor(load_encoder(find_encoder(folder)), _projections(path, metadata))
+    rows = _build(path, tensors, metadata, descriptor)
+    training = metadata.get("training")
+    training = training if isinstance(training, dict) else {}
+    return StylePredictor(descriptor.encoder, descriptor, rows, network, training, dtype)
+
+
+def load_rows(path: Path, descriptor: MomentDescriptor) -> RowPredictor:
+    """The half of a predictor that gives rows, of whatever network; the signs go to a descriptor.
+
+    Raises
+    ------
+    ForeignPredictorError, DamagedFileError, OSError
+        See `load_predictor`.
+    """
+    return _build(path, *_read(path), descriptor)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if path.stat().st_size > MAX_PREDICTOR_BYTES:
+        raise DamagedFileError(f"{path.name} has more than {MAX_PREDICTOR_BYTES} bytes")
+    tensors, metadata = unpack_tensors(path.read_bytes())
+    if metadata.get("format") != PREDICTOR_FORMAT:
+        raise DamagedFileError(f"{path.name} is no {PREDICTOR_FORMAT} file")
+    return tensors, metadata
+
+
+def _projections(path: Path, metadata: dict[str, Any]) -> int:
+    try:
+        return PredictorConfig(**metadata["config"]).projections
+    except (KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path.name} is not a whole {PREDICTOR_FORMAT} file") from error
+
+
+def _build(
+    path: Path,
+    tensors: dict[str, Tensor],
+    metadata: dict[str, Any],
+    descriptor: MomentDescriptor,
+) -> RowPredictor:
+    """The network of a file; its signs go to the descriptor."""
+    if metadata.get("encoder") != fingerprint_encoder(descriptor.encoder):
         raise ForeignPredictorError(f"{path.name} was trained with another perceptual encoder")
     try:
         config = PredictorConfig(**metadata["config"])
-        descriptor = MomentDescriptor(encoder, config.projections)
         descriptor.load_state_dict(_part(tensors, "signs."))
         state = {name: tensor.float() for name, tensor in _part(tensors, "rows.").items()}
         with torch.device("meta"):  # no random weights made to be overwritten
             rows = RowPredictor(descriptor.size, state["mean_row"].numel(), config)
         rows.load_state_dict(state, assign=True)
-        training = dict(metadata.get("training", {}))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedFileError(f"{path.name} is not a whole {PREDICTOR_FORMAT} file") from error
-    return StylePredictor(encoder, descriptor, rows, network, training, dtype)
+    return rows
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,130 @@
+"""``pastiche train-predictor``: the style predictor of a network, from paintings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.common import Device, WeightsDir, error_console, weights_folder
+from app.commands.progress import run_with_progress
+
+if TYPE_CHECKING:
+    from model.training.loop import Loop
+    from model.training.prediction import PredictionTask
+
+
+def train_predictor(
+    paintings: Annotated[Path, typer.Option(help="Folder of paintings, the more the better.")],
+    styles: Annotated[Path, typer.Option(help="Folder of the pictures of the built-in styles.")],
+    photos: Annotated[Path, typer.Option(help="Folder of training photos.")],
+    vgg: Annotated[Path, typer.Option(help="VGG-19's weights, safetensors, torchvision's keys.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Checkpoint and curves; resumed when there.")
+    ],
+    export: Annotated[
+        Path | None, typer.Option(help="The predictor's file, written at the end.")
+    ] = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option(help="What is measured of the paintings; it serves the next network too."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Predictor file to start from, of any network of the same size."),
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
+    held_out: Annotated[
+        int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
+    ] = 150,
+    views: Annotated[int, typer.Option(min=1, help="Different views of the paintings.")] = 2048,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 1500,
+    batch_size: Annotated[int, typer.Option(min=1, help="Paintings a step.")] = 8,
+    photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 96,
+    view_size: Annotated[int, typer.Option(min=64, help="Side of the views, in pixels.")] = 224,
+    row_steps: Annotated[
+        int, typer.Option(min=0, help="Steps of each row whose result is judged, too.")
+    ] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
+    ema_decay: Annotated[float, typer.Option(min=0, max=1, help="Of the shipped average.")] = 0.98,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after so long, with a checkpoint and the export."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Even where bfloat16 is faster.")
+    ] = False,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Use inductor.")] = False,
+    weights: WeightsDir = None,
+    device: Device = "auto",
+) -> None:
+    """Train a network's style predictor; interrupt it and start it again as you like."""
+    from model.inference.device import choose_device, choose_training_precision
+    from model.perception.encoder import find_encoder, load_encoder
+    from model.training.checkpoint import CHECKPOINT_FILE
+    from model.training.crops import find_photos
+    from model.training.loop import Loop, LoopConfig
+    from model.training.painting_views import split_paintings
+    from model.training.prediction import OBJECTIVE, PredictionTask, export_predictor
+    from model.training.prediction_recipe import KnownStyles, PredictionRecipe
+    from model.training.vgg19 import load_vgg19
+
+    folder = weights_folder(weights)
+    known = KnownStyles.load(folder, styles)
+    train, kept = split_paintings(find_photos(paintings), held_out)
+    recipe = PredictionRecipe(
+        styles=batch_size,
+        photo_size=photo_size,
+        view_size=view_size,
+        views=views,
+        row_steps=row_steps,
+        seed=seed,
+    )
+    chosen = choose_device(device)
+    precision = "float32" if float32 else choose_training_precision(chosen)
+    task = PredictionTask(
+        recipe,
+        known,
+        train,
+        kept,
+        find_photos(photos),
+        find_photos(validation)[:20] if validation else [],
+        load_encoder(find_encoder(folder)),
+        load_vgg19(vgg, OBJECTIVE.layers),
+        bank or output / "bank",
+        precision,
+        str(chosen),
+    )
+    config = LoopConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        warmup_steps=30,
+        ema_decay=ema_decay,
+        precision=precision,
+        compile=compiled,
+        device=str(chosen),
+        validate_every=100,
+        checkpoint_every_s=60,
+    )
+    identity = recipe.to_dict() | {"network": known.weights.fingerprint}
+    measure_views(task)
+    if not (output / CHECKPOINT_FILE).exists():
+        task.begin(start)
+    loop = Loop(task, config, output, identity)
+    loop.resume()
+    run_with_progress(loop.run, loop.step, steps, minutes)
+    if export is not None:
+        with loop.average.in_place_of(task.module):
+            export_predictor(export, task, describe(loop))
+
+
+def measure_views(task: "PredictionTask") -> None:
+    """Fill the bank, or load it."""
+    console = error_console()
+    with console.status("views") as status:
+        task.bank.fill(lambda count: status.update(f"{count} of {task.recipe.views} views"))
+
+
+def describe(loop: "Loop") -> dict[str, Any]:
+    """What a predictor's file says of how it was made."""
+    return {"recipe": loop.recipe, "steps": loop.step, "seconds": round(loop.seconds)}

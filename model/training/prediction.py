@@ -1,0 +1,279 @@
+"""The recipe for the style predictor: rows of any painting, judged through the network.
+
+Ghiasi et al. 2017: the losses are those of the network's own training, taken of the pictures that
+it makes with predicted rows, and their gradient goes through it into the predictor. Here the
+network itself stays as it is, so that the rows of the built-in styles do, too.
+"""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.inference.device import TrainingPrecision, autocast
+from model.perception.descriptor import MomentDescriptor
+from model.perception.encoder import PerceptualEncoder
+from model.perception.loss_network import LossNetwork
+from model.perception.moments import Moments
+from model.storage.tensorfile import digest_tensors
+from model.styles.predictor import (
+    RowPredictor,
+    StylePredictor,
+    fingerprint_encoder,
+    load_rows,
+    save_predictor,
+)
+from model.training.crops import PhotoCrops, cycle, load_validation_batch
+from model.training.objective import Objective
+from model.training.optimizers import ParameterGroup
+from model.training.painting_views import PaintingViews
+from model.training.prediction_recipe import KnownStyles, PredictionRecipe
+from model.training.view_bank import ViewBank
+from model.training.warm_start import warm_start
+
+OBJECTIVE = Objective()  # that under which new styles are learned
+VALIDATION_PAINTINGS = 24
+MEASURED_AT_ONCE = 4  # views
+
+
+class PredictionTask:
+    """Trains a `RowPredictor` over a frozen network.
+
+    Parameters
+    ----------
+    recipe
+        What and how.
+    known
+        The network, which is frozen, and its styles.
+    paintings, held_out
+        To learn from, and to validate on; none of the latter, no validation.
+    photos, validation
+        Content, and held-out content.
+    encoder
+        What the predictor reads pictures with; frozen.
+    loss_network
+        The judge: VGG-19, or the encoder.
+    bank
+        Folder of what has been measured of the views; call ``self.bank.fill`` before training.
+    precision
+        Of what is computed of views beside the losses.
+    device
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        recipe: PredictionRecipe,
+        known: KnownStyles,
+        paintings: Sequence[Path],
+        held_out: Sequence[Path],
+        photos: Sequence[Path],
+        validation: Sequence[Path],
+        encoder: PerceptualEncoder,
+        loss_network: LossNetwork,
+        bank: Path,
+        precision: TrainingPrecision = "float32",
+        device: str = "cpu",
+    ) -> None:
+        self.recipe = recipe
+        self.precision = precision
+        self.device = device
+        self.known = known
+        self.network = known.weights.network.to(device).to(memory_format=torch.channels_last)
+        self.loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
+        self.encoder = encoder.to(device).to(memory_format=torch.channels_last)
+        self.descriptor = MomentDescriptor(self.encoder, recipe.predictor.projections).to(device)
+        torch.manual_seed(recipe.seed)
+        self.module = RowPredictor(self.descriptor.size, known.rows.shape[1], recipe.predictor)
+        self.module.to(device)
+        shares = {
+            name: getattr(recipe, name)
+            for name in ("works_share", "mosaic_share", "hue_share", "light_share")
+        }
+        self.views = PaintingViews(
+            paintings, known.works, recipe.view_size, **shares, seed=recipe.seed
+        )
+        self.crops = PhotoCrops(photos, recipe.photo_size, smooth_share=0.0, seed=recipe.seed)
+        self.bank = ViewBank(
+            bank, self._identify(paintings, known.works), self._measure, recipe.views
+        )
+        self.held_out = self._load_held_out(held_out, validation)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All of the predictor."""
+        return [ParameterGroup(list(self.module.parameters()))]
+
+    @torch.no_grad()
+    def read(self, pictures: Tensor) -> tuple[Tensor, list[Moments]]:
+        """Descriptors (N, D) and style targets of pictures (N, 3, H, W)."""
+        pictures = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.precision):
+            descriptors = self.descriptor(pictures)
+            return descriptors, OBJECTIVE.observe(pictures, self.loss_network).moments
+
+    def _measure(self, first: int, count: int) -> tuple[Tensor, list[Moments]]:
+        """Descriptors and targets of the views from a position on, a few at a time."""
+        positions = range(first, first + count)
+        batches = [
+            [self.views.view(i) for i in positions[at : at + MEASURED_AT_ONCE]]
+            for at in range(0, count, MEASURED_AT_ONCE)
+        ]
+        return gather([self.read(torch.stack(views)) for views in batches])
+
+    def _identify(self, *paths: Sequence[Path]) -> dict[str, Any]:
+        """What the measurements of the views depend on."""
+        recipe = self.recipe.to_dict()
+        kept = ("view_size", "works_share", "mosaic_share", "hue_share", "light_share", "seed")
+        names = ",".join(path.name for part in paths for path in part)
+        judge = digest_tensors(self.loss_network.state_dict())
+        return {name: recipe[name] for name in kept} | {
+            "pictures": hashlib.sha256(names.encode()).hexdigest(),
+            "projections": self.recipe.predictor.projections,
+            "encoder": fingerprint_encoder(self.encoder),
+            "judge": judge[:16],
+        }
+
+    def begin(self, start: Path | None = None) -> None:
+        """Set the predictor to its start; the bank must be full.
+
+        Parameters
+        ----------
+        start
+            A predictor's file, of this network or of one before it: what it makes of pictures is
+            kept, in spreads off the mean row, and mean and spread are those of the network's rows.
+            None: see `model.training.warm_start`.
+        """
+        rows = self.known.rows.to(self.device)
+        if start is not None:
+            earlier = load_rows(start, self.descriptor)
+            self.module.load_state_dict(earlier.state_dict())
+            self.module.fit_rows(rows)
+            return
+        recipe = self.recipe
+        works = [
+            self._describe([self.views.work_view(work, i) for i in range(recipe.warm_views)])
+            for work in range(len(rows))
+        ]
+        views = self.bank.descriptors.to(self.device)
+        warm_start(self.module, torch.stack(works), rows, views, recipe.warm_steps, recipe.seed)
+
+    @torch.no_grad()
+    def _describe(self, views: Sequence[Tensor]) -> Tensor:
+        pictures = torch.stack(list(views)).to(self.device)
+        with autocast(self.device, self.precision):
+            found: Tensor = self.descriptor(pictures.contiguous(memory_format=torch.channels_last))
+        return found
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """What a step sees.
+
+        Returns
+        -------
+        photos
+            (N K, 3, H, W): K of each of N styles, one style after the other.
+        descriptors
+            (N, D).
+        moments
+            Means (N, C) and Gram matrices (N, C, C) of the styles, in turn.
+        """
+        recipe = self.recipe
+        photos = self.crops.batch(step, recipe.styles * recipe.photos)
+        first = step * recipe.styles
+        positions = [
+            cycle(range(recipe.views), first + i, recipe.seed) for i in range(recipe.styles)
+        ]
+        descriptors, targets = self.bank.look_up(positions)
+        return photos, descriptors, *(part for moments in targets for part in moments)
+
+    def losses(self, *batch: Tensor) -> dict[str, Tensor]:
+        """Means over a batch, as `batch` gives it."""
+        photos, descriptors, *parts = batch
+        codes = self.module(descriptors)
+        moments = [Moments(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        content, style = self.judge(photos, codes, moments)
+        total = weigh(content, style).mean()
+        losses = {"content": content.mean(), "style": style.mean()}
+        if self.recipe.row_steps:
+            later = self._step_rows(photos, codes, moments)
+            content, after = self.judge(photos, later, moments)
+            losses["later"] = after.mean()
+            total = (total + weigh(content, after).mean()) / 2
+        return {"total": total, **losses}
+
+    def judge(
+        self, photos: Tensor, codes: Tensor, styles: Sequence[Moments]
+    ) -> tuple[Tensor, Tensor]:
+        """Content and style loss of every photo (N K, 3, H, W) under codes (N, P): (N K,) each."""
+        each = len(photos) // len(codes)
+        pastiches = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
+        seen = OBJECTIVE.observe(pastiches, self.loss_network)
+        target = OBJECTIVE.content_target(photos, self.loss_network)
+        wanted = [Moments(*(part.repeat_interleave(each, 0) for part in m)) for m in styles]
+        return OBJECTIVE.losses(seen, target, wanted)
+
+    def _step_rows(self, photos: Tensor, codes: Tensor, styles: Sequence[Moments]) -> Tensor:
+        """Codes some steps on; to a gradient they are the codes plus something constant."""
+        spread = self.module.row_spread
+        moved = codes.detach()
+        for _ in range(self.recipe.row_steps):
+            moved.requires_grad_(True)
+            total = weigh(*self.judge(photos, moved, styles)).sum()
+            (slope,) = torch.autograd.grad(total, moved)
+            slope = slope * spread
+            length = slope.square().mean(1, keepdim=True).sqrt().clamp_min(1e-8)
+            moved = (moved - self.recipe.row_rate * spread * slope / length).detach()
+        return codes + (moved - codes.detach())
+
+    def _load_held_out(
+        self, paintings: Sequence[Path], photos: Sequence[Path]
+    ) -> tuple[Tensor, Tensor, list[Moments]] | None:
+        """Photos, descriptors and targets of validation."""
+        if not paintings or not photos:
+            return None
+        every = max(1, len(paintings) // VALIDATION_PAINTINGS)
+        chosen = list(paintings)[::every][:VALIDATION_PAINTINGS]
+        squares = load_validation_batch(chosen, self.recipe.view_size)
+        descriptors, targets = gather([self.read(square) for square in squares.split(4)])
+        content = load_validation_batch(photos, self.recipe.photo_size).to(self.device)
+        return content, descriptors, targets
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean losses of held-out paintings, each on one held-out photo."""
+        if self.held_out is None:
+            return {}
+        photos, descriptors, targets = self.held_out
+        index = torch.arange(len(descriptors), device=photos.device) % len(photos)
+        with autocast(self.device, self.precision):
+            codes = self.module(descriptors)
+            content, style = self.judge(photos[index], codes, targets)
+        middle = style.median().item()  # of few paintings, one may make the mean
+        return {"content": content.mean().item(), "style": style.mean().item(), "median": middle}
+
+
+def export_predictor(path: Path, task: PredictionTask, training: dict[str, Any]) -> None:
+    """Write the predictor as it is to a file; ``training`` says how it was made."""
+    rows = copy.deepcopy(task.module).cpu()
+    descriptor = copy.deepcopy(task.descriptor).cpu()
+    fingerprint = task.known.weights.fingerprint
+    save_predictor(path, StylePredictor(task.encoder, descriptor, rows, fingerprint, training))
+
+
+def weigh(content: Tensor, style: Tensor) -> Tensor:
+    """The weighted sum of both losses (N,), the style's by the logarithm of one more.
+
+    Below 1, where the losses of most paintings lie, that is nearly the loss itself. A view with
+    little in it has one of 10 or 100, and would outweigh all others of its batch.
+    """
+    return OBJECTIVE.total(content, style.log1p())
+
+
+def gather(parts: Sequence[tuple[Tensor, Sequence[Moments]]]) -> tuple[Tensor, list[Moments]]:
+    """Descriptors and moments of several batches as one."""
+    descriptors = torch.cat([found for found, _ in parts])
+    layers = zip(*(moments for _, moments in parts), strict=True)
+    return descriptors, [Moments(*map(torch.cat, zip(*layer, strict=True))) for layer in layers]

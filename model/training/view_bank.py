@@ -1,0 +1,131 @@
+"""What training needs of views of paintings, measured once and kept on disk.
+
+A view costs the judge more than a step's whole share of it: seen at 224 px, it has five times the
+pixels of the crop that is stylized. Nothing here depends on the network whose rows are predicted,
+so that the next one finds everything measured.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from model.perception.moments import Moments
+from model.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+
+SHARD: Final = 64  # views a file
+
+Measure = Callable[[int, int], tuple[Tensor, Sequence[Moments]]]
+
+
+class ViewBank:
+    """Descriptors and style targets of the views at positions 0 to ``count`` - 1.
+
+    Parameters
+    ----------
+    directory
+        Of the files; made if need be. Half a megabyte a view under VGG-19.
+    identity
+        Plain values that the measurements depend on; files of another identity are replaced.
+    measure
+        Descriptors (N, D) and moments of N views from a position on.
+    count
+        Views in all.
+    """
+
+    def __init__(
+        self, directory: Path, identity: dict[str, Any], measure: Measure, count: int
+    ) -> None:
+        self.directory = directory
+        self.identity = identity
+        self.measure = measure
+        self.count = count
+        self._shards: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def missing(self) -> list[int]:
+        """Shards that are not loaded yet."""
+        return [i for i in range(-(-self.count // SHARD)) if i not in self._shards]
+
+    def fill(
+        self,
+        on_progress: Callable[[int], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Load what is on disk and measure the rest; True when all is there.
+
+        Parameters
+        ----------
+        on_progress
+            Told how many views there are.
+        should_stop
+            Asked after every 64 views.
+
+        Raises
+        ------
+        OSError
+            A file cannot be written.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for shard in self.missing:
+            if should_stop():
+                return False
+            path = self.directory / f"{shard:04d}.safetensors"
+            tensors = self._load(path, self._size(shard))
+            if tensors is None:
+                tensors = self._measure(shard)
+                write_checkpoint(path, tensors, {"views": self.identity})
+            self._shards[shard] = tensors
+            on_progress(min(self.count, SHARD * len(self._shards)))
+        return True
+
+    def look_up(self, positions: Sequence[int]) -> tuple[Tensor, list[Moments]]:
+        """Descriptors (N, D) and moments of views, float32."""
+        found = [divmod(position, SHARD) for position in positions]
+
+        def gather(name: str) -> Tensor:
+            return torch.stack([self._shards[shard][name][i] for shard, i in found]).float()
+
+        moments = []
+        for i in range(self._layers):
+            mean = gather(f"mean.{i}")
+            gram = gather(f"covariance.{i}") + mean[:, :, None] * mean[:, None, :]
+            moments.append(Moments(mean, gram))
+        return gather("descriptor"), moments
+
+    @property
+    def descriptors(self) -> Tensor:
+        """Of all views: (count, D)."""
+        every = [self._shards[i]["descriptor"] for i in sorted(self._shards)]
+        return torch.cat(every)[: self.count]
+
+    @property
+    def _layers(self) -> int:
+        return sum(name.startswith("mean.") for name in next(iter(self._shards.values())))
+
+    def _size(self, shard: int) -> int:
+        return min(SHARD, self.count - shard * SHARD)
+
+    def _load(self, path: Path, size: int) -> dict[str, Tensor] | None:
+        """The tensors of a file; None where there is none that fits."""
+        if not path.exists():
+            return None
+        try:
+            tensors, metadata = read_checkpoint(path)
+        except CheckpointError:
+            return None
+        fits = metadata.get("views") == self.identity and len(tensors["descriptor"]) >= size
+        return tensors if fits else None
+
+    def _measure(self, shard: int) -> dict[str, Tensor]:
+        descriptors, moments = self.measure(shard * SHARD, self._size(shard))
+        tensors = {"descriptor": descriptors.cpu()}
+        for i, layer in enumerate(moments):
+            tensors[f"mean.{i}"] = layer.mean.cpu()
+            # Of the covariance three digits are enough, of the Gram matrix they would not be: it
+            # is mostly the product of means, which the losses take away again.
+            covariance = layer.shifted_gram(layer.mean)
+            tensors[f"covariance.{i}"] = covariance.to(torch.bfloat16).cpu()
+        return tensors
