@@ -18,6 +18,7 @@ from dbos._sys_db import db_retry
 from dbos._utils import retriable_sqlite_exception
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -112,6 +113,13 @@ def test_dbos_tries_again_for_ever_what_a_full_disk_refuses(tmp_path: Path) -> N
     assert retriable_sqlite_exception(caught.value)
     assert not retriable_sqlite_exception(other.value)
     assert "retriable_sqlite_exception(e)" in inspect.getsource(db_retry)
+
+
+def test_forms_are_read_where_ours_are() -> None:
+    request = Request({"type": "http", "headers": []})
+    assert inspect.iscoroutinefunction(Request._get_form)
+    assert request._form is None
+    assert "self._get_form(" in inspect.getsource(Request.form)
 
 
 def test_pytorch_tells_what_a_processor_can() -> None:

@@ -378,6 +378,49 @@ def test_the_api_declares_a_key_where_one_is_set(
     assert declared(api_key="secret-key", api_key_for_stylize=True) == (True, True, True)
 
 
+@pytest.mark.parametrize(
+    ("named", "of_part", "title"),
+    [
+        ("", "", "é".encode("latin-1")),
+        ("", "", b"\xff\xfe"),
+        ("", "", b"\xed\xa0\x80"),  # a lone surrogate
+        ("; charset=iso-8859-1", "", "é".encode("latin-1")),
+        ("; charset=utf-16", "", "é".encode("utf-16")),
+        ("; charset=nonsense", "", b"\xe9"),
+        ("", "; charset=iso-8859-1", "é".encode("latin-1")),
+        ("", "; charset=shift_jis", "夢".encode("shift_jis")),
+    ],
+)
+def test_text_that_is_not_utf8_is_refused(
+    client: TestClient, named: str, of_part: str, title: bytes
+) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="title"\r\n'
+        + f"Content-Type: text/plain{of_part}\r\n\r\n".encode()
+        + title
+        + b'\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        + photo_bytes(96, 96)
+        + b"\r\n--b--\r\n"
+    )
+    headers = {"Content-Type": f"multipart/form-data; boundary=b{named}"}
+    assert_problem(client.post("/v1/styles", content=body, headers=headers), 422, "not_utf8")
+
+
+@pytest.mark.parametrize("named", ["", "; charset=utf-8", "; charset=utf-16", "; charset=latin-1"])
+def test_text_of_a_form_is_utf8_whatever_is_named(client: TestClient, named: str) -> None:
+    title = "Große 夢 \N{FAMILY}"
+    parts = form(
+        [
+            ('name="title"', title.encode()),
+            ('name="image"; filename="夢"', photo_bytes(96, 96)),
+        ]
+    )
+    parts["headers"]["Content-Type"] += named
+    made = client.post("/v1/styles", **parts)
+    assert made.status_code == 202, made.text
+    assert made.json()["title"] == title
+
+
 def test_the_schema_allows_no_empty_field(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     for schema in schemas.values():

@@ -1,12 +1,53 @@
 """Bodies and forms: bounded reads, and from an uploaded file to a verified picture."""
 
-from typing import BinaryIO
+from collections.abc import Iterable
+from typing import Any, BinaryIO
 
 from fastapi import Request, UploadFile
+from starlette.datastructures import FormData
 
 from app.web.errors import ApiError
 from model.pictures.limits import PictureLimits
 from model.pictures.picture import Picture, measure_picture, read_picture
+
+
+class FormRequest(Request):
+    """A request whose forms are UTF-8, or refused, whatever encoding a client names.
+
+    Starlette takes what does not decode for Latin-1, or is in an encoding of the client's choice.
+    """
+
+    async def _get_form(self, **limits: Any) -> FormData:
+        if self._form is None:
+            headers = _with_charset(self.scope["headers"], "latin-1")  # gives every byte back
+            other = Request(self.scope | {"headers": headers}, self.receive)
+            bytes_as_text = await other.form(**limits)
+            try:
+                self._form = FormData(
+                    (_as_utf8(name), _as_utf8(value) if isinstance(value, str) else value)
+                    for name, value in bytes_as_text.multi_items()
+                )
+            except UnicodeError:
+                await bytes_as_text.close()
+                raise ApiError(422, "not_utf8", "The text of a form is to be UTF-8.") from None
+        return self._form
+
+
+def _with_charset(
+    headers: Iterable[tuple[bytes, bytes]], charset: str
+) -> list[tuple[bytes, bytes]]:
+    """The headers, a form's content type with a charset at its end, which counts."""
+    form, added = b"multipart/form-data", f"; charset={charset}".encode()
+    return [
+        (name, value + added)
+        if name == b"content-type" and value.lower().startswith(form)
+        else (name, value)
+        for name, value in headers
+    ]
+
+
+def _as_utf8(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8")
 
 
 async def check_form(request: Request) -> None:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 
 from app.services import InjectedServices
 from app.web.errors import ApiError
+from app.web.forms import FormRequest
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_HEADER = "X-API-Key"
@@ -139,6 +140,6 @@ class EarlyRefusal(APIRoute):
         async def handle_or_refuse(request: Request) -> Response:
             for check in checks:
                 await check(request.app.state.services, request.headers.get(KEY_HEADER))
-            return await handle(request)
+            return await handle(FormRequest(request.scope, request.receive))
 
         return handle_or_refuse
