@@ -33,12 +33,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from server_helpers import find_port  # noqa: E402
 from service_helpers import photo_levels, wait_until_ready  # noqa: E402
 
-from model.inference.look import Look  # noqa: E402
-from model.inference.stylizer import Stylizer  # noqa: E402
-from model.pictures.picture import encode_picture, read_picture  # noqa: E402
+from model.pictures.picture import encode_picture  # noqa: E402
 from model.styles.style_file import load_style, pack_style  # noqa: E402
 
 DEADLINE_S = 30.0
+GRACE_S = 5.0
 SLACK_S = 2.0  # of a client on the same two cores
 STYLE = "starry-night"
 SIZES = ((64, 64), (120, 90), (257, 255), (400, 300), (31, 500))
@@ -57,23 +56,39 @@ class Chaos:
         self.up = threading.Event()
         self.end = threading.Event()
         self.started = 0  # how often: an answer that a kill has cut is no fault
-        stylizer = Stylizer.load(ROOT / "weights", "cpu")
         self.style = load_style(ROOT / "weights" / "styles" / f"{STYLE}.safetensors")
-        self.good: list[tuple[bytes, np.ndarray]] = []
+        self.good = self.stylize_by_command()
+        self.farthest = 0  # levels between a picture and the command line's
+        self.longest_stop = 0.0
+
+    def stylize_by_command(self) -> list[tuple[bytes, np.ndarray]]:
+        """Files, and what `pastiche stylize` makes of each."""
+        photos, results = self.folder / "photos", self.folder / "results"
+        photos.mkdir()
         for number, size in enumerate(SIZES):
             photo = Image.fromarray(photo_levels(*size, seed=number))
             for format in ("png", "jpeg", "webp"):
                 file = encode_picture(photo, format)  # type: ignore[arg-type]
-                picture = stylizer.stylize(read_picture(file), Look(self.style.code))
-                self.good.append((file, np.array(picture.rgb, int)))
+                (photos / f"{number}-{format}.{format}").write_bytes(file)
+        files = sorted(photos.iterdir())
+        options = ["--style", STYLE, "--device", "cpu", "--precision", "float32"]
+        command = ["-m", "app.launch", "stylize", *files, *options, "--format", "png"]
+        subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, *command, "-o", f"{results}/"], check=True, cwd=ROOT,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return [
+            (path.read_bytes(), np.array(Image.open(results / f"{path.stem}.png"), int))
+            for path in files
+        ]
 
     def start(self) -> None:
         """Start the server, on a port of its own, and wait until it is ready."""
         self.started += 1
-        log = self.folder / f"server-{self.started}.log"
+        self.log = log = self.folder / f"server-{self.started}.log"
         values = {
             "PORT": 0, "DEVICE": "cpu", "DATA_DIR": self.folder / "disk" / "data",
-            "PRECISION": "float32", "DEADLINE_S": DEADLINE_S, "GRACE_S": 5,
+            "PRECISION": "float32", "DEADLINE_S": DEADLINE_S, "GRACE_S": GRACE_S,
             "HEADER_TIMEOUT_S": 3, "BODY_TIMEOUT_S": 5, "MAX_JOBS": 3,
         }  # fmt: skip
         environment = os.environ | {f"PASTICHE_{k}": str(v) for k, v in values.items()}
@@ -93,15 +108,11 @@ class Chaos:
 
     def worker_pid(self) -> int | None:
         """The worker that the server supervises."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        with suppress(OSError, ValueError):
-            for child in children.read_text().split():
-                if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return int(child)
-        for entry in Path("/proc").glob("[0-9]*/stat"):  # started by a thread
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with suppress(OSError, ValueError):
-                if int(entry.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
-                    return int(entry.parent.name)
+                for child in children.read_text().split():
+                    if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        return int(child)
         return None
 
     def ask(
@@ -136,8 +147,10 @@ class Chaos:
         )
         if response is not None and response.status_code == 200:
             levels = np.array(Image.open(io.BytesIO(response.content)).convert("RGB"), int)
-            if levels.shape != expected.shape or abs(levels - expected).max() > 1:
-                self.faults.append("a wrong picture")
+            apart = abs(levels - expected).max() if levels.shape == expected.shape else 255
+            self.farthest = max(self.farthest, int(apart))
+            if apart > 0:
+                self.faults.append(f"a wrong picture, {apart} levels off")
 
     def post_bad(self) -> None:
         """A mutated picture, or one that is tiny and huge."""
@@ -186,10 +199,17 @@ class Chaos:
             elif kind in ("server", "stop"):
                 self.up.clear()
                 number = signal.SIGKILL if kind == "server" else signal.SIGTERM
+                begun = time.monotonic()
                 self.process.send_signal(number)
-                code = self.process.wait(10)
-                if kind == "stop" and code != 0:
-                    self.faults.append(f"a stop ended with {code}")
+                code = self.process.wait(60)
+                seconds = time.monotonic() - begun
+                if kind == "stop":
+                    self.longest_stop = max(self.longest_stop, seconds)
+                if kind == "stop" and (code != 0 or seconds > GRACE_S + SLACK_S):
+                    load = os.getloadavg()[0]
+                    fault = f"a stop ended with {code} after {seconds:.1f} s, load {load:.1f}"
+                    self.faults.append(fault)
+                    print(fault, self.log.read_text()[-3000:], sep="\n", flush=True)
                 self.start()
             elif kind == "disk" and not self.fill_disk():
                 continue
@@ -238,15 +258,18 @@ class Chaos:
         """Wait for the jobs, then compare memory with a server that did the same good work."""
         deadline = time.monotonic() + 600
         states: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         with self.client() as client:
             while time.monotonic() < deadline:
-                states = {job["id"]: job["state"] for job in client.get("/v1/jobs").json()["jobs"]}
-                if all(states.get(id_) not in ("queued", "running") for id_ in self.jobs):
+                jobs = client.get("/v1/jobs").json().get("jobs", [])
+                states = {job["id"]: job["state"] for job in jobs}
+                reasons = {job["id"]: job.get("reason", "") for job in jobs}
+                if all(states.get(id_, "queued") not in ("queued", "running") for id_ in self.jobs):
                     break
                 time.sleep(1)
         for id_ in self.jobs:
             if states.get(id_) != "succeeded":
-                self.faults.append(f"job {id_}: {states.get(id_)}")
+                self.faults.append(f"job {id_}: {states.get(id_)}: {reasons.get(id_)}")
         before = self.memory_mb()
         for _ in range(60):
             self.post_bad()
@@ -292,7 +315,8 @@ def main() -> None:
     for what, count in sorted(chaos.statuses.items()):
         print(f"{count:6d}  {what}")
     print("harm:", dict(chaos.kills), "- jobs accepted:", len(chaos.jobs))
-    print(f"slowest good answer {chaos.slowest:.1f} s")
+    print(f"slowest good answer {chaos.slowest:.1f} s, longest stop {chaos.longest_stop:.1f} s;")
+    print(f"pictures at most {chaos.farthest} levels from the command line's")
     for fault in chaos.faults:
         print("FAULT", fault)
     raise SystemExit(1 if chaos.faults else 0)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -59,10 +60,10 @@ def post(server: Server, sent: bytes) -> tuple[int, float]:
 
 
 class Memory:
-    """Follows the resident memory of a process, in MB."""
+    """Follows the resident memory of a process and those that it starts, in MB."""
 
     def __init__(self, pid: int) -> None:
-        self._path = Path(f"/proc/{pid}/status")
+        self._pid = pid
         self.idle = self.peak = self._now()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow)
@@ -74,7 +75,16 @@ class Memory:
         self._thread.join()
 
     def _now(self) -> float:
-        return int(self._path.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+        pids = {self._pid}
+        for children in Path(f"/proc/{self._pid}/task").glob("*/children"):
+            with suppress(OSError):  # a thread has ended
+                pids.update(map(int, children.read_text().split()))
+        total = 0
+        for pid in pids:
+            with suppress(OSError, IndexError):  # a process has ended
+                status = Path(f"/proc/{pid}/status").read_text()
+                total += int(status.partition("VmRSS:")[2].split()[0])
+        return total / 1024
 
     def _follow(self) -> None:
         while not self._done.wait(0.005):

@@ -11,12 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import GOOD_FILES
 from PIL import Image
 from server_helpers import running_server
-from service_helpers import assert_problem, open_picture, photo_bytes, photo_levels, upload
+from service_helpers import (
+    assert_problem,
+    open_picture,
+    photo_bytes,
+    photo_levels,
+    running_client,
+    upload,
+)
 
 from app.decoding import SMALL_PIXELS, Decoders
 from app.engine.protocol import OverloadedError
+from model.pictures.limits import UndecodablePictureError
 from model.pictures.picture import encode_picture, fitted_size, read_picture
 
 LARGE = 10 * SMALL_PIXELS
@@ -168,8 +177,12 @@ def webp_bomb(side: int) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory the Linux way")
-def test_a_large_webp_is_decoded_in_little_memory() -> None:
-    """Pillow by itself takes 16 bytes a pixel."""
+@pytest.mark.parametrize(("apart_pixels", "bytes_per_pixel"), [(10**9, 13.5), (4_000_000, 1)])
+def test_a_large_webp_is_decoded_in_little_memory(
+    apart_pixels: int, bytes_per_pixel: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow by itself takes 16 bytes a pixel; a process of its own has them elsewhere."""
+    monkeypatch.setattr("model.pictures.drawing.APART_PIXELS", apart_pixels)
     bomb = webp_bomb(4000)
     peak = Path("/proc/self/clear_refs")
     try:
@@ -185,7 +198,64 @@ def test_a_large_webp_is_decoded_in_little_memory() -> None:
     picture = read_picture(bomb, max_side=64)
     assert picture.size == (64, 64)
     assert abs(np.array(picture.rgb, int) - (200, 30, 40)).max() <= 1
-    assert (megabytes("VmHWM") - before) * 2**20 / 16e6 < 13.5
+    assert (megabytes("VmHWM") - before) * 2**20 / 16e6 < bytes_per_pixel
+
+
+def decoded(data: bytes, side: int | None) -> tuple[bytes, bytes | None]:
+    picture = read_picture(data, max_side=side)
+    return picture.rgb.tobytes(), picture.alpha and picture.alpha.tobytes()
+
+
+@pytest.mark.parametrize("side", [None, 5])
+@pytest.mark.parametrize("name", [name for name in GOOD_FILES if "webp" in name])
+def test_a_webp_in_a_process_of_its_own_is_the_same(
+    name: str, side: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = decoded(GOOD_FILES[name], side)
+    monkeypatch.setattr("model.pictures.drawing.APART_PIXELS", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("model.pictures.drawing.load_webp", None)  # it is not used
+        assert decoded(GOOD_FILES[name], side) == here
+    monkeypatch.setattr("sys.executable", "/nothing/here")
+    assert decoded(GOOD_FILES[name], side) == here, "where no process starts"
+
+
+def test_a_broken_webp_is_refused_by_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.pictures.drawing.APART_PIXELS", 0)
+    data = bytearray(GOOD_FILES["lossless webp"])
+    data[26:] = bytes(len(data) - 26)
+    data += bytes(200_000)  # more than a pipe holds
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    with pytest.raises(UndecodablePictureError):
+        read_picture(bytes(data))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills")
+@pytest.mark.parametrize(("end", "kind"), [("kill -9 $$", MemoryError), ("exit 3", MemoryError),
+                                           ("exit 1", UndecodablePictureError),
+                                           ("kill -11 $$", UndecodablePictureError)])  # fmt: skip
+def test_the_end_of_a_decoder_s_process_is_told_for_what_it_is(
+    end: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{end}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("model.pictures.drawing.APART_PIXELS", 0)
+    monkeypatch.setattr("sys.executable", str(program))
+    with pytest.raises(kind):
+        read_picture(GOOD_FILES["webp"])
+
+
+def test_memory_that_a_decoder_lacks_is_the_server_s_fault(
+    small_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*_: object) -> None:
+        raise MemoryError
+
+    with running_client(small_weights_folder, tmp_path) as client:
+        monkeypatch.setattr("model.pictures.picture.decode_pixels", lack)
+        answer = client.post("/v1/stylize", files=upload(), data={"style": "amber"})
+        assert_problem(answer, 503, "out_of_memory")
 
 
 def test_the_private_part_of_pillow_is_there() -> None:

@@ -105,6 +105,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
     DrainingError: (503, "draining", "The server is shutting down."),
     DeadlineError: (503, "deadline", "The picture was not finished within the time allowed."),
     OutOfMemoryError: (503, "out_of_memory", "The device has too little memory for this picture."),
+    MemoryError: (503, "out_of_memory", "The server has too little memory for this now."),
     EngineFailedError: (503, "device_failed", "The device has failed; the server restarts."),
     NotReadyError: (503, "not_ready", None),
     NoSeatError: (503, "too_many_streams", "Too many clients watch jobs already."),
@@ -230,19 +231,8 @@ def install_handlers(app: FastAPI) -> None:
         request.scope["pastiche.error_code"] = translated.code
         return problem_response(translated, request.scope.get("pastiche.request_id", ""))
 
-    known = (
-        ApiError,
-        PictureError,
-        UnfitPictureError,
-        EngineError,
-        StyleError,
-        JobError,
-        NoSeatError,
-        RequestValidationError,
-        HTTPException,
-        OSError,
-    )
-    for kind in known:
+    known = (ApiError, EngineError, JobError, RequestValidationError, HTTPException, OSError)
+    for kind in (*known, *_ANSWERS):
         app.add_exception_handler(kind, answer)
 
 

@@ -20,12 +20,14 @@ class FormRequest(Request):
     async def _get_form(self, **limits: Any) -> FormData:
         if self._form is None:
             headers = _with_charset(self.scope["headers"], "latin-1")  # gives every byte back
-            other = Request(self.scope | {"headers": headers}, self.receive)
+            other = Request({**self.scope, "headers": headers}, self.receive)
             bytes_as_text = await other.form(**limits)
             try:
                 self._form = FormData(
-                    (_as_utf8(name), _as_utf8(value) if isinstance(value, str) else value)
-                    for name, value in bytes_as_text.multi_items()
+                    [
+                        (_as_utf8(name), _as_utf8(value) if isinstance(value, str) else value)
+                        for name, value in bytes_as_text.multi_items()
+                    ]
                 )
             except UnicodeError:
                 await bytes_as_text.close()

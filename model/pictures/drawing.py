@@ -8,8 +8,8 @@ from PIL import Image, ImageCms, ImageFile
 
 from model.pictures.container import Container
 from model.pictures.jpeg_scans import disturb_end
+from model.pictures.webp import APART_PIXELS, REDUCING_GAP, load_webp, load_webp_apart
 
-REDUCING_GAP = 2.0  # a picture is shrunk fast to twice the size wanted, and well from there
 FLAT_LEVELS = 2  # within which rounding leaves a block of one colour
 
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
@@ -40,13 +40,17 @@ def decode_pixels(
             wanted = int(size[0] * REDUCING_GAP), int(size[1] * REDUCING_GAP)
             drafted = file.draft(None, wanted)
             box = drafted[1] if drafted is not None else box
-        image = _load(file)
+        if container.format == "webp":
+            image = _load_webp(container, file, size)  # shrunk already
+        else:
+            file.load()  # what ``verify`` and the header pass may still be cut short
+            image = file
         if container.format == "jpeg" and _ends_early(image, container):
             raise ValueError("cut short")
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     image = _with_alpha(image, container.depth)
-    if size != container.size:
+    if size != container.size and container.format != "webp":
         image = image.resize(size, Image.Resampling.LANCZOS, box, REDUCING_GAP)
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None and alpha.getextrema()[0] == 255:
@@ -54,22 +58,14 @@ def decode_pixels(
     return _convert_to_srgb(_opaque(image), container.profile), alpha
 
 
-def _load(file: ImageFile.ImageFile) -> Image.Image:
-    """The decoded picture.
-
-    Pillow's decoder of WebP holds two canvases, and keeps them beside the picture: 800 MB for 50
-    megapixels. Here it goes before the picture is made, of the very bytes that it gave.
-    """
-    decoder = getattr(file, "_decoder", None)
-    if file.format != "WEBP" or decoder is None:
-        file.load()  # what ``verify`` and the header pass may still be cut short
-        return file
-    first = decoder.get_next()
-    if first is None:
-        raise ValueError("no frame")
-    file._decoder = decoder = None  # type: ignore[attr-defined]
-    mode = file.rawmode  # type: ignore[attr-defined] # RGBA, or RGBX: four bytes a pixel
-    return Image.frombuffer(mode, file.size, first[0], "raw", mode, 0, 1)
+def _load_webp(
+    container: Container, file: ImageFile.ImageFile, size: tuple[int, int]
+) -> Image.Image:
+    if container.size[0] * container.size[1] > APART_PIXELS:
+        image = load_webp_apart(container.drawing, size)
+        if image is not None:
+            return image
+    return load_webp(file, size)
 
 
 def _ends_early(image: Image.Image, container: Container) -> bool:
