@@ -314,7 +314,7 @@ def test_pictures_go_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     service.count(1)
     service.count(2)
     assert worker.needed()
-    monkeypatch.setattr("app.jobs.priority.PATIENCE_S", 0.2)
+    monkeypatch.setattr("app.jobs.priority.LONGEST_WAIT_S", 0.2)
     worker.give_way(lambda: False)  # not for ever
     service.count(1)
     assert worker.needed()

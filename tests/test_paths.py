@@ -12,7 +12,7 @@ from model.inference import paths as fastpath
 from model.inference.device import choose_dtype
 from model.inference.look import Look
 from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths
-from model.inference.streamed.network import Progress
+from model.inference.streamed.network import Follow
 from model.inference.stylizer import Stylizer
 from model.inference.whole import CompiledRunner, WholeRunner
 from model.network.network import StyleNetwork
@@ -34,7 +34,7 @@ class Wrong:
     def __init__(self, network: StyleNetwork, dtype: torch.dtype = torch.float32) -> None:
         self._right = StreamedRunner(network, dtype)
 
-    def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+    def __call__(self, photos: Tensor, codes: Tensor, progress: Follow) -> Tensor:
         result = self._right(photos, codes, progress)
         return result if photos.shape[3] % 2 == 0 else result.flip(3)
 

@@ -117,7 +117,7 @@ def normalization(
         find_photos(validation),
         works,
         to_tensor(shown),
-        LossNetworks(vgg, weights_folder(weights)),
+        KeptLossNetworks(vgg, weights_folder(weights)),
         str(choose_device(device)),
     )
     variants = list_variants(settings, list(works), with_pooling=vgg is not None)
@@ -212,7 +212,7 @@ def _run(variant: "Variant", seed: int) -> "Outcome":
     return _study.run(variant, seed)
 
 
-class LossNetworks:
+class KeptLossNetworks:
     """Loss networks by pooling, each loaded once.
 
     Parameters

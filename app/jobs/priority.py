@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.jobs.locks import FileLock
 
-PATIENCE_S = 10.0  # under a load without end, a group of training steps runs this often
+LONGEST_WAIT_S = 10.0  # under a load without end, a group of training steps runs this often
 LOOK_S = 0.05
 
 _logger = logging.getLogger("pastiche.jobs")
@@ -73,6 +73,6 @@ class Deference:
         given_up
             Whether waiting has become pointless.
         """
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + LONGEST_WAIT_S
         while self.needed() and not given_up() and time.monotonic() < deadline:
             time.sleep(LOOK_S)

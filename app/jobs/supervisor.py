@@ -13,7 +13,7 @@ from app.settings import Settings
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 STEADY_S = 60.0  # a worker that ran so long has not failed at its start
-STOP_S = 15.0  # a worker ends its piece in this time
+WORKER_STOP_S = 15.0  # a worker ends its piece in this time
 
 _logger = logging.getLogger("pastiche.worker")
 
@@ -51,7 +51,7 @@ class WorkerSupervisor:
         """Wait until the worker has ended; one that takes too long is killed."""
         self.tell_to_stop()
         if self._thread.is_alive():
-            self._thread.join(STOP_S + 5)
+            self._thread.join(WORKER_STOP_S + 5)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_S
@@ -84,7 +84,7 @@ class WorkerSupervisor:
             while process.poll() is None:
                 if self._stopping.is_set():
                     try:
-                        return process.wait(STOP_S)
+                        return process.wait(WORKER_STOP_S)
                     except subprocess.TimeoutExpired:
                         process.kill()
                 with suppress(subprocess.TimeoutExpired):

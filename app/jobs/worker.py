@@ -43,7 +43,7 @@ POLL_S = 0.5
 WATCH_EVERY_S = 10.0
 PRUNE_EVERY_S = 3600.0
 SPACE_EVERY_S = 5.0  # a full disk is tried again
-STOP_S = 12.0  # for the piece under way: a group of steps and its checkpoint
+PIECE_STOP_S = 12.0  # for the piece under way: a group of steps and its checkpoint
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Worker:
             return 1
         _logger.info("the worker is ready", extra={"name_of_worker": name})
         self._watch(name)
-        if not self.idle.wait(STOP_S):
+        if not self.idle.wait(PIECE_STOP_S):
             _logger.warning("the piece under way is given up")
         # DBOS would wait for the workflow under way, and that one for the process to end. A job
         # that is left so is taken up again, as after any other end.
@@ -244,7 +244,7 @@ class Worker:
         while sys.stdin.buffer.read(4096):
             pass
         self.stopping.set()
-        time.sleep(STOP_S + 3)
+        time.sleep(PIECE_STOP_S + 3)
         os._exit(1)  # whoever would have killed a worker that hangs is gone
 
 

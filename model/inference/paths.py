@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.inference.streamed.network import Pass, Progress, StreamedNetwork
+from model.inference.streamed.network import Follow, Pass, StreamedNetwork
 from model.inference.streamed.rows import BLURRED_DETAIL, SMOOTH_DETAIL, least_detail, low_contrast
 from model.network.code import anchor_original, default_codes
 from model.network.network import StyleNetwork
@@ -31,7 +31,7 @@ _logger = logging.getLogger("pastiche.fastpath")
 class Runner(Protocol):
     """A way through the network."""
 
-    def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+    def __call__(self, photos: Tensor, codes: Tensor, progress: Follow) -> Tensor:
         """Photos (N, 3, H, W) and codes (N, P) on the device to (N, 3, H, W), float32."""
 
 
@@ -87,20 +87,20 @@ class StreamedRunner:
             return self._careful
         return self._smooth if detail < SMOOTH_DETAIL else self._fast
 
-    def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+    def __call__(self, photos: Tensor, codes: Tensor, progress: Follow) -> Tensor:
         """See `Runner`."""
         count, _, height, width = photos.shape
         step = max(1, PASS_PIXELS // (height * width)) if photos.device.type == "cpu" else count
         if step >= count:
             return self._run(photos, codes, progress)
 
-        def told(start: int, stop: int) -> Progress:
+        def told(start: int, stop: int) -> Follow:
             return lambda done: progress((start + (stop - start) * done) / count)
 
         spans = [(start, min(count, start + step)) for start in range(0, count, step)]
         return torch.cat([self._run(photos[a:b], codes[a:b], told(a, b)) for a, b in spans])
 
-    def _run(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+    def _run(self, photos: Tensor, codes: Tensor, progress: Follow) -> Tensor:
         height, width = photos.shape[-2:]
         logits = self.network_for(photos).run(photos, codes, Pass(progress=progress))
         return torch.sigmoid(logits.read(0, logits.size[0])[..., :height, :width].float())

@@ -21,7 +21,7 @@ from model.inference.device import (
 )
 from model.inference.look import Look
 from model.inference.paths import FastPath, StreamedRunner, checked_paths
-from model.inference.streamed.network import Progress
+from model.inference.streamed.network import Follow
 from model.inference.tiling import NotFiniteError, TilingMode, stylize_tiled
 from model.network.code import weaken
 from model.network.weights import NETWORK_FILE, Weights, load_weights
@@ -111,7 +111,7 @@ class Stylizer:
 
     @torch.inference_mode()
     def stylize_batch(
-        self, photos: Tensor, looks: list[Look], progress: Progress = lambda _: None
+        self, photos: Tensor, looks: list[Look], progress: Follow = lambda _: None
     ) -> Tensor:
         """Stylize pictures of one size, each in its own way.
 
@@ -157,7 +157,7 @@ class Stylizer:
         levels: Levels,
         look: Look,
         mode: TilingMode = "exact",
-        progress: Progress = lambda _: None,
+        progress: Follow = lambda _: None,
     ) -> Levels:
         """Stylize one picture of any size in pieces.
 
@@ -195,7 +195,7 @@ class Stylizer:
         self,
         pictures: Sequence[Levels],
         looks: Sequence[Look],
-        progress: Progress = lambda _: None,
+        progress: Follow = lambda _: None,
         mode: TilingMode = "exact",
     ) -> Iterator[list[Outcome]]:
         """Stylize pictures of one size as the memory allows: together, one by one, in pieces.
@@ -236,7 +236,7 @@ class Stylizer:
             yield [outcome]
 
     def _try_whole(
-        self, pictures: Sequence[Levels], looks: Sequence[Look], progress: Progress
+        self, pictures: Sequence[Levels], looks: Sequence[Look], progress: Follow
     ) -> list[Outcome] | None:
         """None where the memory does not suffice."""
         try:
@@ -257,7 +257,7 @@ class Stylizer:
         ]
 
     def _try_in_pieces(
-        self, picture: Levels, look: Look, progress: Progress, mode: TilingMode
+        self, picture: Levels, look: Look, progress: Follow, mode: TilingMode
     ) -> Outcome:
         try:
             return self.stylize_large(picture, look, mode, progress)
@@ -275,7 +275,7 @@ class Stylizer:
         image: Image.Image,
         look: Look,
         mode: TilingMode = "exact",
-        progress: Progress = lambda _: None,
+        progress: Follow = lambda _: None,
     ) -> Image.Image:
         """One RGB image of any size; in pieces, if it is too large for the memory.
 
@@ -294,7 +294,7 @@ class Stylizer:
         picture: Picture,
         look: Look,
         mode: TilingMode = "exact",
-        progress: Progress = lambda _: None,
+        progress: Follow = lambda _: None,
     ) -> Picture:
         """One picture, alpha and format kept; see `stylize_image`."""
         return replace(picture, rgb=self.stylize_image(picture.rgb, look, mode, progress))

@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.inference.streamed.bands import FileStore
-from model.inference.streamed.network import Pass, Progress, StreamedNetwork
+from model.inference.streamed.network import Follow, Pass, StreamedNetwork
 from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
 
 TilingMode = Literal["exact", "quick"]
@@ -47,7 +47,7 @@ def stylize_tiled(
     code: Tensor,
     preserve_color: bool = False,
     mode: TilingMode = "exact",
-    progress: Progress = lambda _: None,
+    progress: Follow = lambda _: None,
 ) -> Levels:
     """Stylize one picture of any size.
 
@@ -100,7 +100,7 @@ Part = tuple[int, int, Tensor]  # top, left, (1, 3, h, w)
 
 
 def _exact_parts(
-    network: StreamedNetwork, photo: Tensor, codes: Tensor, progress: Progress
+    network: StreamedNetwork, photo: Tensor, codes: Tensor, progress: Follow
 ) -> Iterator[Part]:
     height, width = photo.shape[2:]
     logits = network.run(photo, codes, Pass(FileStore(network.device), progress, lean=True))
@@ -110,7 +110,7 @@ def _exact_parts(
 
 
 def _quick_parts(
-    network: StreamedNetwork, photo: Tensor, codes: Tensor, progress: Progress
+    network: StreamedNetwork, photo: Tensor, codes: Tensor, progress: Follow
 ) -> Iterator[Part]:
     height, width = photo.shape[2:]
     reduced = _reduced_pass(network, photo, codes)
@@ -128,7 +128,7 @@ def _quick_parts(
         yield top, left, band[..., before : before + columns]
 
 
-def _share_of(progress: Progress, index: int, count: int) -> Callable[[float], None]:
+def _share_of(progress: Follow, index: int, count: int) -> Callable[[float], None]:
     return lambda done: progress((index + done) / count)
 
 

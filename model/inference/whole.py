@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.inference.streamed.network import Progress
+from model.inference.streamed.network import Follow
 from model.inference.streamed.rows import SMOOTH_DETAIL, least_detail, low_contrast
 from model.network.network import StyleNetwork, aligned_side
 
@@ -28,7 +28,7 @@ class WholeRunner:
         self.network = copy.deepcopy(network).to(dtype).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def __call__(self, photos: Tensor, codes: Tensor, progress: Progress) -> Tensor:
+    def __call__(self, photos: Tensor, codes: Tensor, progress: Follow) -> Tensor:
         """See `model.inference.paths.Runner`; told once, at the start: it takes milliseconds."""
         progress(0.0)
         smooth = self.dtype == torch.bfloat16 and least_detail(photos) < SMOOTH_DETAIL

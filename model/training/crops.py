@@ -43,7 +43,7 @@ def find_photos(folder: Path) -> list[Path]:
     return paths
 
 
-def draw(seed: int, *position: int | str) -> random.Random:
+def random_at(seed: int, *position: int | str) -> random.Random:
     """A generator that depends on the seed and a position alone."""
     return random.Random(":".join(map(str, (seed, *position))))
 
@@ -57,7 +57,7 @@ def cycle(items: Sequence[int], position: int, seed: int) -> int:
 @lru_cache(maxsize=8)
 def _shuffled(count: int, seed: int, turn: int) -> list[int]:
     order = list(range(count))
-    draw(seed, "cycle", turn).shuffle(order)
+    random_at(seed, "cycle", turn).shuffle(order)
     return order
 
 
@@ -143,7 +143,7 @@ class PhotoCrops:
         """What is cut at a position of the endless sequence."""
         index = cycle(range(len(self.paths)), position, self.seed)
         height, width = self.photo(index).shape[1:]
-        rng = draw(self.seed, "crop", position)
+        rng = random_at(self.seed, "crop", position)
         share = self.min_share ** rng.random()  # log-uniform in [min_share, 1]
         side = max(1, round(share * min(height, width)))
         left = rng.randint(0, width - side)

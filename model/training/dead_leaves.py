@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 from model.pictures.levels import to_tensor
-from model.training.crops import draw
+from model.training.crops import random_at
 
 SMALLEST_RADIUS = 0.02  # of the side
 LARGEST_RADIUS = 0.5
@@ -21,7 +21,7 @@ LEAVES = 260  # enough that next to no ground is left
 
 def draw_leaves(size: int, seed: int, position: int) -> Image.Image:
     """A dead-leaves picture of ``size`` px a side: a function of seed and position alone."""
-    rng = draw(seed, "leaves", position)
+    rng = random_at(seed, "leaves", position)
     palette = [_draw_colour(rng) for _ in range(rng.randint(3, 9))]
     scale = 2  # drawn larger and reduced: smooth edges
     canvas = Image.new("RGB", (size * scale, size * scale), palette[0])

@@ -21,8 +21,8 @@ from model.pictures.style_picture import resize_short_side
 from model.training.crops import (
     PhotoCrops,
     cycle,
-    draw,
     load_validation_batch,
+    random_at,
 )
 from model.training.losses import log_error, square_error
 from model.training.objective import Objective, Window
@@ -223,12 +223,14 @@ class StyleTask:
         rows = [cycle(styles, step * styled + i, recipe.seed) for i in range(styled)]
         photos = self.crops.batch(step, styled + recipe.original_batch)
         clean = photos[: recipe.stable_batch]
-        generator = torch.Generator().manual_seed(draw(recipe.seed, "grain", step).getrandbits(62))
+        generator = torch.Generator().manual_seed(
+            random_at(recipe.seed, "grain", step).getrandbits(62)
+        )
         grain = MAX_GRAIN * torch.rand(len(clean), generator=generator).clamp_min(0.1)
         noise = torch.randn(clean.shape, generator=generator) * grain[:, None, None, None]
         grainy = clean + noise.to(clean.device)
         every = torch.cat([photos[:styled], grainy, photos[styled:]])
-        corner = draw(recipe.seed, "window", step)
+        corner = random_at(recipe.seed, "window", step)
         left = recipe.photo_size - self.window_side
         top_left = torch.tensor([corner.randint(0, left), corner.randint(0, left)])
         return every, torch.tensor(rows), grain, top_left

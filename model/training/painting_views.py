@@ -17,7 +17,7 @@ from torch import Tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
 from model.styles.options import STROKE_SIZE
-from model.training.crops import cycle, draw
+from model.training.crops import cycle, random_at
 
 LARGEST_SIDE: Final = 768  # px, of the shorter side at which a painting is seen
 ENLARGED: Final = 1.5  # how far at most a painting's own pixels are enlarged
@@ -82,7 +82,7 @@ class PaintingViews:
 
     def view(self, position: int) -> Tensor:
         """The view at a position of the endless sequence: (3, size, size) in [0, 1]."""
-        rng = draw(self.seed, "view", position)
+        rng = random_at(self.seed, "view", position)
         index = self._choose(position, rng)
         whole = self._plain_view(index, rng)
         if rng.random() < self.mosaic_share:
@@ -101,7 +101,7 @@ class PaintingViews:
 
     def work_view(self, work: int, position: int) -> Tensor:
         """A view of a work in its own colours, read at about the size that its row is for."""
-        rng = draw(self.seed, "work", work, position)
+        rng = random_at(self.seed, "work", work, position)
         side = STROKE_SIZE.default * math.exp(rng.uniform(-0.2, 0.2))
         return self._cut(self.paintings + work, side, rng)
 

@@ -26,7 +26,7 @@ BAND_MULTIPLICATIONS = 2_500_000_000  # about a tenth of a second on two CPU cor
 BAND_BYTES = 16_000_000  # of a layer's input or output: below what the allocator hands back
 GPU_BAND_SCALE = 50
 
-Progress = Callable[[float], None]
+Follow = Callable[[float], None]
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Pass:
     """
 
     store: Store = field(default_factory=MemoryStore)
-    progress: Progress = lambda _: None
+    progress: Follow = lambda _: None
     given: Sequence[Statistics] | None = None
     center: Tensor | None = None
     lean: bool = False
