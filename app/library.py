@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,8 +145,10 @@ class SharedLibrary:
         with self._lock:
             return self._describe(self._find(id_))
 
-    def code(self, weights: Mapping[str, float]) -> Tensor:
-        """The code (P,) of a blend of styles by id; see `StyleLibrary.mix`.
+    def code(
+        self, weights: Mapping[str, float], rows: Sequence[tuple[Tensor, float]] = ()
+    ) -> Tensor:
+        """The code (P,) of a blend of styles by id, and of rows; see `StyleLibrary.mix`.
 
         Raises
         ------
@@ -157,7 +159,7 @@ class SharedLibrary:
             # Not only where one is missing: another process may have deleted or replaced one.
             if any(not self._library.is_fresh(id_) for id_ in weights):
                 self._library.refresh()
-            return self._library.mix(weights)
+            return self._library.mix(weights, rows)
 
     def preview(self, id_: str) -> StylePicture:
         """The preview of a style.

@@ -32,6 +32,7 @@ from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
 from model.storage.files import check_folder
 from model.styles.library import StyleLibrary
+from model.styles.predictor import NoPredictorError, StylePredictor, open_predictor
 
 API_VERSION = "1"
 LOOK_S = 15.0
@@ -137,6 +138,7 @@ async def _load(services: Services, on_failure: Callable[[], None]) -> None:
     try:
         await services.library_pool.run(check_folder, services.settings.data_dir / "styles")
         await services.engine.start()
+        services.predictor = await services.library_pool.run(_open_predictor, services)
         services.library = await services.library_pool.run(_open_library, services)
     except NotADirectoryError as error:
         _logger.critical("the data folder cannot be used: %s", error)
@@ -190,6 +192,14 @@ def _open_library(services: Services) -> SharedLibrary:
     for id_, problem in library.problems.items():
         _logger.warning("a style is left out", extra={"style": id_, "problem": problem})
     return SharedLibrary(library)
+
+
+def _open_predictor(services: Services) -> StylePredictor | str:
+    try:
+        return open_predictor(services.settings.weights_dir, services.engine.fingerprint)
+    except NoPredictorError as error:
+        _logger.warning("new styles do not work at once: %s", error)
+        return str(error)
 
 
 def _static_folder() -> Path | None:

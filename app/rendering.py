@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from app.engine.protocol import BrokenOutputError, EngineError
+from app.prediction import StyleImages, predict_uploads
 from app.services import Services
 from app.web.forms import decode_upload, measure_upload
 from model.inference.look import Look
@@ -39,7 +40,7 @@ class PictureOptions:
     Parameters
     ----------
     weights
-        Weights of the blend by style id, summing to 1.
+        Weights of the blend by style id.
     strength
         0 to 1.
     preserve_color
@@ -50,6 +51,8 @@ class PictureOptions:
         None: as the upload, PNG where that cannot be written.
     quality
         1 to 100.
+    images
+        Pictures whose styles are of the blend.
     """
 
     weights: Mapping[str, float]
@@ -58,6 +61,7 @@ class PictureOptions:
     max_side: int
     format: OutputFormat | None
     quality: int
+    images: StyleImages = field(default_factory=StyleImages)
 
 
 @dataclass
@@ -106,7 +110,11 @@ async def stylize_upload(
     limits, max_bytes = settings.picture_limits, settings.max_upload_bytes
     engine.check_open()
     begun = perf_counter()
-    code = await services.library_pool.run(services.styles.code, options.weights)
+    predicted = await predict_uploads(services, options.images)
+    if predicted:
+        timings.add("predict", perf_counter() - begun)
+    begun = perf_counter()
+    code = await services.library_pool.run(services.styles.code, options.weights, predicted)
     size = await services.header_pool.run(measure_upload, upload, max_bytes, limits)
     width, height = fitted_size(size, options.max_side)
     _check_output(width, height, options.format)

@@ -12,6 +12,7 @@ from app.library import SharedLibrary
 from app.metrics import Metrics
 from app.pools import Pool, Seats
 from app.settings import Settings
+from model.styles.predictor import NoPredictorError, StylePredictor
 
 MAX_WATCHERS = 200
 
@@ -38,6 +39,10 @@ class Services:
         Seats of clients that watch a job.
     library
         None until the network is loaded: a style belongs to one network.
+    predictor
+        The predictor of the network; else why there is none.
+    prediction_pool
+        Predicts styles, one at a time: the cores are those of the pictures.
     """
 
     settings: Settings
@@ -49,6 +54,8 @@ class Services:
     library_pool: Pool = field(default_factory=lambda: Pool(1, "library"))
     jobs_pool: Pool = field(default_factory=lambda: Pool(2, "jobs"))
     library: SharedLibrary | None = None
+    predictor: StylePredictor | str = "the network is not loaded yet"
+    prediction_pool: Pool = field(default_factory=lambda: Pool(1, "prediction"))
     watchers: Seats = field(default_factory=lambda: Seats(MAX_WATCHERS))
     decoders: Decoders = field(init=False)
 
@@ -74,10 +81,32 @@ class Services:
             raise LoadingError(retry_after_s=2)
         return self.library
 
+    def find_predictor(self) -> StylePredictor:
+        """What predicts styles.
+
+        Raises
+        ------
+        LoadingError
+            The network is not loaded yet.
+        NoPredictorError
+            This network has none.
+        """
+        if self.library is None:
+            raise LoadingError(retry_after_s=2)
+        if isinstance(self.predictor, str):
+            raise NoPredictorError(self.predictor)
+        return self.predictor
+
     def close(self) -> None:
         """Let go of all threads but the engine's."""
         self.decoders.close()
-        for pool in (self.codec_pool, self.header_pool, self.library_pool, self.jobs_pool):
+        for pool in (
+            self.codec_pool,
+            self.header_pool,
+            self.library_pool,
+            self.jobs_pool,
+            self.prediction_pool,
+        ):
             pool.close()
         self.jobs.close()
 

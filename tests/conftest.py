@@ -12,9 +12,17 @@ from model.network.code import default_codes
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
 from model.network.weights import Weights, load_weights, save_weights
-from model.perception.encoder import EncoderConfig, save_encoder
+from model.perception.descriptor import MomentDescriptor
+from model.perception.encoder import EncoderConfig, load_encoder, save_encoder
+from model.styles.predictor import (
+    PREDICTOR_FILE,
+    PredictorConfig,
+    RowPredictor,
+    StylePredictor,
+    save_predictor,
+)
 from model.styles.style import Style
-from model.styles.style_file import save_style
+from model.styles.style_file import load_style, save_style
 from model.training.distillation import EncoderInTraining
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
@@ -50,6 +58,27 @@ def learning_weights_folder(
     torch.manual_seed(7)
     encoder = EncoderInTraining(EncoderConfig((4, 6, 8))).fold()
     save_encoder(folder / "perceptual.safetensors", encoder, {})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predicting_weights_folder(
+    learning_weights_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with a predictor of random weights: styles of new pictures work at once."""
+    folder = tmp_path_factory.mktemp("predicting") / "weights"
+    shutil.copytree(learning_weights_folder, folder)
+    network = load_weights(folder / "network.safetensors").fingerprint
+    encoder = load_encoder(folder / "perceptual.safetensors")
+    rows = torch.stack([load_style(path).code for path in sorted(folder.glob("styles/*"))])
+    config = PredictorConfig(projections=6, hidden=16, bottleneck=5)
+    descriptor = MomentDescriptor(encoder, config.projections)
+    torch.manual_seed(4)
+    predicting = RowPredictor(descriptor.size, rows.shape[1], config)
+    predicting.fit_scales(descriptor(torch.rand(5, 3, 64, 64)), rows)
+    save_predictor(
+        folder / PREDICTOR_FILE, StylePredictor(encoder, descriptor, predicting, network)
+    )
     return folder
 
 

@@ -18,7 +18,7 @@ HOUSE = (
     *("model.inference", "model.training", "model.study"),
     *("app.settings", "app.logs", "app.metrics", "app.pools", "app.events"),
     *("app.jobs", "app.engine", "app.decoding", "app.pictures"),
-    *("app.library", "app.services", "app.web", "app.rendering", "app.routes"),
+    *("app.library", "app.services", "app.web", "app.prediction", "app.rendering", "app.routes"),
     *("app.main", "app.server", "app.commands", "app.cli", "app.launch"),
 )
 TRAINING = ("model.training", "model.study", "app.jobs.learner", "app.jobs.worker")

@@ -49,6 +49,7 @@ def doctor(
         ("versions", find_versions),
         ("device", lambda: find_device(device)),
         ("weights", lambda: find_weights(folder)),
+        ("predictor", lambda: find_predictor(folder)),
         ("styles", lambda: find_styles(folder, own)),
         ("data folder", lambda: find_data_folder(own)),
         ("jobs", lambda: find_jobs(own)),
@@ -130,6 +131,20 @@ def find_weights(folder: Path) -> Iterator[Finding]:
     encoder = find_encoder(folder)
     load_encoder(encoder)
     yield Finding("encoder", digest(encoder))
+
+
+def find_predictor(folder: Path) -> Iterator[Finding]:
+    """Whether styles of new pictures work at once. A network of one's own need not have it."""
+    from model.network.weights import NETWORK_FILE, load_weights
+    from model.styles.predictor import PREDICTOR_FILE, NoPredictorError, open_predictor
+
+    try:
+        open_predictor(folder, load_weights(folder / NETWORK_FILE).fingerprint)
+    except NoPredictorError as error:
+        there = (folder / PREDICTOR_FILE).exists()
+        yield Finding("predictor", f"none: {error}; new styles have to be learned", not there)
+    else:
+        yield Finding("predictor", digest(folder / PREDICTOR_FILE))
 
 
 def digest(path: Path) -> str:

@@ -24,7 +24,13 @@ async def readyz(services: InjectedServices) -> Readiness:
     if engine.state is not EngineState.READY or services.library is None:
         state = engine.state if engine.state is not EngineState.READY else EngineState.LOADING
         raise NotReadyError(state)
-    return Readiness(device=engine.device, network=engine.fingerprint, styles=len(services.library))
+    predictor = services.predictor
+    return Readiness(
+        device=engine.device,
+        network=engine.fingerprint,
+        styles=len(services.library),
+        predictor="ready" if not isinstance(predictor, str) else predictor,
+    )
 
 
 @router.get(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.openapi.models import Example
 
+from app.prediction import StyleImages
 from app.rendering import PictureOptions, stylize_upload
 from app.services import InjectedServices
 from app.web.answers import picture_answer, size_headers
@@ -17,12 +18,15 @@ from app.web.fields import (
     MaxSide,
     Quality,
     Strength,
+    StrokeSize,
     StyleId,
-    read_weights,
+    read_blend,
 )
 from app.web.forms import check_form
 from app.web.security import EarlyRefusal, KeyRequiredToStylize, RoomRequired
 from app.web.waiting import give_up_in_time
+from model.styles.options import STROKE_SIZE
+from model.styles.style import MAX_MIX
 
 PATH = "/v1/stylize"
 MAX_FIELDS = 16
@@ -31,7 +35,7 @@ MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave"
 router = APIRouter(tags=["pictures"], route_class=EarlyRefusal)
 
 _timing = {
-    "description": "Milliseconds of decode, queue, inference and encode.",
+    "description": "Milliseconds of predict, decode, queue, inference and encode.",
     "schema": {"type": "string"},
 }
 _answers: dict[int | str, dict[str, Any]] = {
@@ -43,15 +47,17 @@ _answers: dict[int | str, dict[str, Any]] = {
     PATH,
     summary="Stylize a photo",
     response_class=Response,
-    responses={**_answers, **problem_responses(403, 413, 415, 429, 503, 507)},
+    responses={**_answers, **problem_responses(403, 409, 413, 415, 429, 503, 507)},
     dependencies=[Depends(check_form), KeyRequiredToStylize, RoomRequired],
-    form_limits={"max_fields": MAX_FIELDS, "max_files": 2, "max_part_size": 65_536},
+    form_limits={"max_fields": MAX_FIELDS, "max_files": MAX_MIX + 2, "max_part_size": 65_536},
 )
 async def stylize(
     request: Request,
     services: InjectedServices,
     image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF picture.")],
-    style: Annotated[StyleId | Absent, Form(description="A style's id; or give a mix.")] = None,
+    style: Annotated[
+        StyleId | Absent, Form(description="A style's id; or give a mix, or pictures.")
+    ] = None,
     mix: Annotated[
         str | Absent,
         Form(
@@ -61,6 +67,23 @@ async def stylize(
             openapi_examples={"two styles": Example(value=MIX_EXAMPLE)},
         ),
     ] = None,
+    style_image: Annotated[
+        list[UploadFile] | Absent,
+        File(description="Pictures whose styles are predicted, and blended with the others."),
+    ] = None,
+    style_image_weights: Annotated[
+        str | Absent,
+        Form(
+            min_length=1,
+            max_length=MAX_MIX_CHARACTERS,
+            description="A JSON list of a weight for each of them, beside those of the mix, which "
+            "sum to 1. Default: 1 each.",
+        ),
+    ] = None,
+    stroke_size: Annotated[
+        StrokeSize,
+        Form(description="Shorter side in px at which they are read: larger, larger strokes."),
+    ] = STROKE_SIZE.default,
     strength: Annotated[Strength, Form(description="0, the photo, to 1, the full style.")] = 1.0,
     preserve_color: Annotated[Flag, Form(description="Keep the photo's colours.")] = False,
     max_side: Annotated[
@@ -75,8 +98,10 @@ async def stylize(
     """Answer the picture itself. Nothing of it is stored."""
     limit = services.settings.max_side
     side = limit if max_side is None else min(limit, max_side)
-    weights = read_weights(style, mix)
-    options = PictureOptions(weights, strength, preserve_color, side, format, quality)
+    uploads = style_image or []
+    weights, shares = read_blend(style, mix, len(uploads), style_image_weights)
+    images = StyleImages(uploads, shares, stroke_size)
+    options = PictureOptions(weights, strength, preserve_color, side, format, quality, images)
     work = stylize_upload(services, image, options)
     rendering = await give_up_in_time(request, work, services.settings.deadline_s)
     return Response(

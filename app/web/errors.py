@@ -55,6 +55,7 @@ from model.pictures.limits import (
 )
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import disk_is_full
+from model.styles.predictor import NoPredictorError
 from model.styles.style import (
     ForeignStyleError,
     OutdatedStyleError,
@@ -117,6 +118,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
     ForeignStyleError: (422, "foreign_style", "The style belongs to another network."),
     UnknownStyleError: (422, "unknown_style", "There is no style of this id."),
     StyleError: (422, "invalid_style", None),
+    NoPredictorError: (409, "no_predictor", "This server predicts no styles; have it learned."),
     NoSuchStyleError: (404, "unknown_style", None),
     NoStylePreviewError: (404, "no_preview", None),
     NoPaintingError: (404, "no_painting", None),

@@ -38,6 +38,13 @@ class MixItem(BaseModel):
 
 _MIX = TypeAdapter(Annotated[list[MixItem], Field(min_length=1, max_length=MAX_MIX)])
 
+_SHARES = TypeAdapter(
+    Annotated[
+        list[Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]],
+        Field(max_length=MAX_MIX),
+    ]
+)
+
 
 class MixFormatError(ValueError):
     """A mix that is not one; the text says what is allowed."""
@@ -53,8 +60,7 @@ def parse_mix(text: str) -> dict[str, float]:
         no blend.
     """
     try:
-        raw = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
-        items = _MIX.validate_python(raw)
+        items = _MIX.validate_python(_parse_json(text))
     except (ValueError, ValidationError, RecursionError, OverflowError) as error:
         raise MixFormatError(
             f"must be a JSON list of 1 to {MAX_MIX} objects, each with a style (an id) and a "
@@ -67,6 +73,10 @@ def parse_mix(text: str) -> dict[str, float]:
         return dict(zip(weights, normalize_weights(list(weights.values())), strict=True))
     except MixError as error:
         raise MixFormatError(str(error)) from error
+
+
+def _parse_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
@@ -135,6 +145,52 @@ def read_weights(style: str | None, mix: str | None) -> dict[str, float]:
         return parse_mix(mix or "")
     except MixFormatError as error:
         raise ApiError(422, "invalid_parameters", f"mix: {error}") from error
+
+
+def read_blend(
+    style: str | None, mix: str | None, images: int, image_weights: str | None
+) -> tuple[dict[str, float], list[float]]:
+    """Weights by style id, and those of uploaded style pictures.
+
+    Those of a mix sum to 1, and so does the one of a style; a picture's is 1 unless it is given.
+
+    Parameters
+    ----------
+    images
+        How many pictures there are.
+    image_weights
+        A JSON list of a number for each; none, 1.
+
+    Raises
+    ------
+    ApiError
+        422: neither styles nor pictures, too many of both, or weights that make no blend.
+    """
+    if not images:
+        if image_weights is not None:
+            raise ApiError(
+                422, "invalid_parameters", "style_image_weights: there is no style_image."
+            )
+        return read_weights(style, mix), []
+    weights = {} if style is None and mix is None else read_weights(style, mix)
+    shares = [1.0] * images
+    if image_weights is not None:
+        try:
+            shares = _SHARES.validate_python(_parse_json(image_weights))
+        except (ValueError, ValidationError, RecursionError, OverflowError) as error:
+            raise ApiError(
+                422,
+                "invalid_parameters",
+                "style_image_weights: must be a JSON list of finite numbers of 0 or more",
+            ) from error
+    if len(shares) != images:
+        detail = f"style_image_weights: there are {images} pictures and {len(shares)} weights."
+        raise ApiError(422, "invalid_parameters", detail)
+    try:
+        normalize_weights([*weights.values(), *shares])
+    except MixError as error:
+        raise ApiError(422, "invalid_parameters", f"style_image: {error}.") from error
+    return weights, shares
 
 
 def check_new_id(text: str) -> None:

@@ -10,6 +10,8 @@ from app.web.errors import ApiError
 from model.pictures.limits import PictureLimits
 from model.pictures.picture import Picture, measure_picture, read_picture
 
+REPEATABLE = frozenset({"style_image"})
+
 
 class FormRequest(Request):
     """A request whose forms are UTF-8, or refused, whatever encoding a client names.
@@ -62,7 +64,8 @@ async def check_form(request: Request) -> None:
     """
     form = await request.form()  # parsed already, with the route's limits
     names = [name for name, _ in form.multi_items()]
-    if len(set(names)) != len(names):
+    once = [name for name in names if name not in REPEATABLE]
+    if len(set(once)) != len(once):
         raise ApiError(422, "repeated_field", "A field is given more than once.")
     if set(names) - _declared_fields(request):
         raise ApiError(422, "unknown_field", "A field has a name that is not known here.")

@@ -90,3 +90,6 @@ class Readiness(BaseModel):
     device: str
     network: str = Field(description="Fingerprint of the network.")
     styles: int = Field(description="How many styles there are.")
+    predictor: str = Field(
+        description="ready: styles of new pictures work at once. Else why they have to be learned."
+    )

@@ -119,16 +119,26 @@ class StyleLibrary:
             raise UnknownStyleError(f"there is no style{shown}")
         return style
 
-    def mix(self, weights: Mapping[str, float]) -> Tensor:
-        """The code (P,) of a blend of styles, by id.
+    def mix(
+        self, weights: Mapping[str, float], rows: Sequence[tuple[Tensor, float]] = ()
+    ) -> Tensor:
+        """The code (P,) of a blend of styles, by id, and of rows of elsewhere.
+
+        Parameters
+        ----------
+        weights
+            By id; none below 0.
+        rows
+            Codes (P,) with their weights: predicted ones, for example.
 
         Raises
         ------
         UnknownStyleError, OutdatedStyleError, MixError
             A style is unknown, or of another network; the weights make no blend.
         """
-        shares = normalize_weights(list(weights.values()))
-        return blend_codes(torch.stack([self[id_].code for id_ in weights]), shares)
+        shares = normalize_weights([*weights.values(), *(weight for _, weight in rows)])
+        codes = [*(self[id_].code for id_ in weights), *(code for code, _ in rows)]
+        return blend_codes(torch.stack(codes), shares)
 
     def is_fresh(self, id_: str) -> bool:
         """Whether a style that can be used is as it was loaded; one look at one file."""
