@@ -32,7 +32,8 @@ from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
 from model.storage.files import check_folder
 from model.styles.library import StyleLibrary
-from model.styles.predictor import NoPredictorError, StylePredictor, open_predictor
+from model.styles.prediction import NoPredictorError, open_predictor
+from model.styles.predictor import StylePredictor
 
 API_VERSION = "1"
 LOOK_S = 15.0

@@ -12,7 +12,8 @@ from app.library import SharedLibrary
 from app.metrics import Metrics
 from app.pools import Pool, Seats
 from app.settings import Settings
-from model.styles.predictor import NoPredictorError, StylePredictor
+from model.styles.prediction import NoPredictorError
+from model.styles.predictor import StylePredictor
 
 MAX_WATCHERS = 200
 

@@ -136,7 +136,8 @@ def find_weights(folder: Path) -> Iterator[Finding]:
 def find_predictor(folder: Path) -> Iterator[Finding]:
     """Whether styles of new pictures work at once. A network of one's own need not have it."""
     from model.network.weights import NETWORK_FILE, load_weights
-    from model.styles.predictor import PREDICTOR_FILE, NoPredictorError, open_predictor
+    from model.styles.prediction import NoPredictorError, open_predictor
+    from model.styles.predictor import PREDICTOR_FILE
 
     try:
         open_predictor(folder, load_weights(folder / NETWORK_FILE).fingerprint)

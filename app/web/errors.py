@@ -55,7 +55,7 @@ from model.pictures.limits import (
 )
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import disk_is_full
-from model.styles.predictor import NoPredictorError
+from model.styles.prediction import NoPredictorError
 from model.styles.style import (
     ForeignStyleError,
     OutdatedStyleError,

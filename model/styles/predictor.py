@@ -22,7 +22,6 @@ from model.pictures.style_picture import prepare_picture
 from model.storage.files import write_atomically
 from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
 from model.styles.options import STROKE_SIZE
-from model.styles.style import StyleError
 
 PREDICTOR_FILE = "predictor.safetensors"
 PREDICTOR_FORMAT = "pastiche-predictor/1"
@@ -124,10 +123,6 @@ class RowPredictor(nn.Module):
 
 def _bound(values: Tensor, room: float) -> Tensor:
     return room * (values / room).tanh()
-
-
-class NoPredictorError(StyleError):
-    """There is no predictor to use; the text says why, in one line."""
 
 
 class StylePredictor:
@@ -292,24 +287,6 @@ def _build(
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedFileError(f"{path.name} is not a whole {PREDICTOR_FORMAT} file") from error
     return rows
-
-
-def open_predictor(folder: Path, network: str) -> StylePredictor:
-    """The predictor of a weights folder, for those who can do without; see `load_predictor`.
-
-    Raises
-    ------
-    NoPredictorError
-        There is none that can be used.
-    """
-    try:
-        return load_predictor(folder, network)
-    except FileNotFoundError:
-        raise NoPredictorError(f"there is no {PREDICTOR_FILE} beside this network") from None
-    except (ValueError, OSError) as error:
-        text = (error.strerror or "") if isinstance(error, OSError) else str(error)
-        named = text if text.startswith(PREDICTOR_FILE) else f"{PREDICTOR_FILE}: {text}"
-        raise NoPredictorError(named) from error  # without the path: it is told to clients
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
