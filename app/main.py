@@ -21,7 +21,7 @@ from app.jobs.priority import PicturesUnderWay
 from app.library import SharedLibrary
 from app.metrics import Metrics
 from app.pools import Pool
-from app.routes import health, jobs, new_styles, reference, styles, stylize
+from app.routes import health, jobs, new_styles, pictures, reference, sizes, styles, stylize
 from app.services import Services
 from app.settings import Settings
 from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
@@ -53,7 +53,8 @@ class PasticheApp(FastAPI):
             schema["components"].pop("securitySchemes", None)
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                open_ = path == stylize.PATH and not settings.api_key_for_stylize
+                stylizes = path == stylize.PATH or path.startswith(pictures.PREFIX)
+                open_ = stylizes and not settings.api_key_for_stylize
                 if settings.api_key is None or open_:
                     operation.pop("security", None)
         return schema
@@ -110,7 +111,7 @@ def create_app(
         accepted_hosts=settings.accepted_hosts,
     )
     install_handlers(app)
-    for part in (stylize, styles, new_styles, jobs, health, reference):
+    for part in (stylize, pictures, sizes, styles, new_styles, jobs, health, reference):
         app.include_router(part.router)
     app.router.default = Page(_static_folder())
     return app
@@ -124,11 +125,13 @@ def _lifespan(
         # In the background: liveness and "still loading" are answered from the first moment on.
         loading = asyncio.create_task(_load(services, on_failure))
         counting = asyncio.create_task(_keep_counts(services))
+        painting = asyncio.create_task(services.painter.run())
         yield
         services.metrics.ready.set(0)
         counting.cancel()
+        painting.cancel()
         await services.engine.close()
-        await asyncio.gather(loading, counting, return_exceptions=True)
+        await asyncio.gather(loading, counting, painting, return_exceptions=True)
         services.close()
         precedence.close()
 

@@ -1,5 +1,7 @@
 """Prometheus metrics: one registry per application, so that two in one process do not mix."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,6 +58,12 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self.pictures = Gauge(
+            "pastiche_large_pictures",
+            "Large pictures that are kept, by state.",
+            ["state"],
+            registry=self.registry,
+        )
         self.ready = Gauge("pastiche_ready", "1 once ready.", registry=self.registry)
 
     def observe_batch(self, pictures: int, pixels: int, seconds: float) -> None:
@@ -63,6 +71,11 @@ class Metrics:
         self.batch_size.observe(pictures)
         self.pixels.inc(pixels)
         self.inference_seconds.observe(seconds)
+
+    def count_pictures(self, by_state: Mapping[str, int]) -> None:
+        """Say how many large pictures there are."""
+        for state in ("queued", "running", "done", "failed", "cancelled"):
+            self.pictures.labels(state).set(by_state.get(state, 0))
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -117,7 +117,7 @@ async def stylize_upload(
     code = await services.library_pool.run(services.styles.code, options.weights, predicted)
     size = await services.header_pool.run(measure_upload, upload, max_bytes, limits)
     width, height = fitted_size(size, options.max_side)
-    _check_output(width, height, options.format)
+    check_output(width, height, options.format)
     with engine.admit(width * height):
         decoded = await services.decoders.run(
             size[0] * size[1], _decode, upload, max_bytes, services, options.max_side
@@ -127,7 +127,7 @@ async def stylize_upload(
         picture, levels = decoded.value
         levels = await _stylize(services, levels, code, options, timings)
         begun = perf_counter()
-        format = options.format or _output_format(picture)
+        format = options.format or output_format(picture)
         data = await services.codec_pool.run(_encode, levels, picture, format, options.quality)
         timings.add("encode", perf_counter() - begun)
     return Rendering(data, MEDIA_TYPES[format], (width, height), size, timings)
@@ -159,11 +159,12 @@ def _encode(levels: Levels, picture: Picture, format: OutputFormat, quality: int
     return encode_picture(Image.fromarray(levels), format, quality, picture.alpha)
 
 
-def _output_format(picture: Picture) -> OutputFormat:
+def output_format(picture: Picture) -> OutputFormat:
+    """The format of a result for which none was asked: as the photo, PNG for a GIF."""
     return "png" if picture.format == "gif" else picture.format
 
 
-def _check_output(width: int, height: int, format: OutputFormat | None) -> None:
+def check_output(width: int, height: int, format: OutputFormat | None) -> None:
     """Refuse, before the work, what the asked format could not hold after it."""
     limit = MAX_OUTPUT_SIDES.get(format or "")
     if limit is not None and max(width, height) > limit:

@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.decoding import Decoders
-from app.engine.protocol import Engine, LoadingError
+from app.engine.protocol import Engine, EngineState, LoadingError
 from app.jobs.desk import Jobs
 from app.library import SharedLibrary
 from app.metrics import Metrics
+from app.pictures.desk import Pictures
+from app.pictures.painter import Painter
 from app.pools import Pool, Seats
 from app.settings import Settings
 from model.styles.prediction import NoPredictorError
@@ -34,8 +36,12 @@ class Services:
         The library, one call at a time.
     jobs_pool
         The jobs: a database that hangs holds up nothing else.
+    pictures_pool
+        Large pictures on disk: a disk that hangs holds up nothing else.
     decoders
         Decode uploads, in turns.
+    pictures, painter
+        Large pictures: where they are kept, and what paints them.
     watchers
         Seats of clients that watch a job.
     library
@@ -58,7 +64,10 @@ class Services:
     predictor: StylePredictor | str = "the network is not loaded yet"
     prediction_pool: Pool = field(default_factory=lambda: Pool(1, "prediction"))
     watchers: Seats = field(default_factory=lambda: Seats(MAX_WATCHERS))
+    pictures_pool: Pool = field(default_factory=lambda: Pool(2, "pictures"))
     decoders: Decoders = field(init=False)
+    pictures: Pictures = field(init=False)
+    painter: Painter = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -67,6 +76,16 @@ class Services:
             settings.max_pixels,
             settings.max_queue_requests,
             settings.deadline_s,
+        )
+        self.pictures = Pictures(settings, self.engine.estimate_s)
+        self.painter = Painter(
+            self.pictures,
+            self.engine,
+            self.decoders,
+            self.codec_pool,
+            self.pictures_pool,
+            settings.picture_limits,
+            self.metrics.count_pictures,
         )
 
     @property
@@ -98,15 +117,17 @@ class Services:
             raise NoPredictorError(self.predictor)
         return self.predictor
 
+    @property
+    def ending(self) -> bool:
+        """Whether the server is on its way out: nothing new will come of what is watched."""
+        return self.engine.state in (EngineState.DRAINING, EngineState.FAILED)
+
     def close(self) -> None:
         """Let go of all threads but the engine's."""
         self.decoders.close()
         for pool in (
-            self.codec_pool,
-            self.header_pool,
-            self.library_pool,
-            self.jobs_pool,
-            self.prediction_pool,
+            *(self.codec_pool, self.header_pool, self.library_pool),
+            *(self.jobs_pool, self.prediction_pool, self.pictures_pool),
         ):
             pool.close()
         self.jobs.close()

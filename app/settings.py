@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         description="auto (for a GPU, in the background) or off.",
     )
     data_dir: Path = Field(
-        default_factory=default_data_dir, description="Folder of users' styles and of jobs."
+        default_factory=default_data_dir,
+        description="Folder of users' styles, of jobs and of large pictures.",
     )
     weights_dir: Path = Field(
         default_factory=lambda: asset_folder("weights"),
@@ -113,6 +114,20 @@ class Settings(BaseSettings):
     )
     max_jobs: int = Field(
         default=16, ge=1, description="Most styles being learned or waiting for it; past it, 429."
+    )
+    max_pictures: int = Field(
+        default=8, ge=1, description="Most large pictures waiting or being painted; past it, 429."
+    )
+    max_pictures_bytes: int = Field(
+        default=4_000_000_000,
+        ge=1,
+        description="Most bytes of data_dir that large pictures take; past it, 429.",
+    )
+    pictures_kept_s: float = Field(
+        default=3600.0,
+        gt=0,
+        le=3600,
+        description="Seconds after which a large picture, its photo and its result are deleted.",
     )
     database_url: SecretStr | None = Field(
         default=None,

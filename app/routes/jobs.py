@@ -1,6 +1,5 @@
 """``/v1/jobs``: styles being learned, watched live."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -9,18 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.engine.protocol import EngineState
 from app.events import Event
 from app.jobs.errors import JobError
 from app.jobs.job import Job
-from app.services import InjectedServices, Services
+from app.services import InjectedServices
 from app.web.errors import problem_responses
 from app.web.schemas import STYLE_ID_PATTERN, JobInfo, JobList
 from app.web.security import EarlyRefusal, KeyRequired
+from app.web.watching import Standing, known_id, tell_events
 
-LOOK_S = 0.4  # between two looks for news
-RETRY_MS = 2000  # after which a browser connects again
-LAST_ID = "end"  # of the final state
 PREVIEW_TYPE = "image/webp"
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=EarlyRefusal)
@@ -103,26 +99,25 @@ async def watch_job(
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: ``progress``, ``preview`` and ``state``. Ends when the job has ended."""
-    known = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
-    reader = services.jobs.files(job.id).events.reader(known)
-    state, reason = "", None
-    yield ServerSentEvent(retry=RETRY_MS, comment="events of a job")
-    while True:
-        # The state first: what was written before a job ended is then read before it is told.
+    last = job
+
+    async def look() -> Standing:
+        nonlocal last
         with suppress(JobError):  # a database that is slow to answer: the last state stands
-            job = await services.jobs_pool.run(services.jobs.find, job.id)
-        if last_event_id != LAST_ID:
-            for event in await services.jobs_pool.run(reader.read):
-                data = _with_address(event, job) if event.name == "preview" else event.data
-                yield ServerSentEvent(event=event.name, id=str(event.id), data=data)
-        if (job.state, job.reason) != (state, reason):
-            state, reason = job.state, job.reason
-            yield ServerSentEvent(
-                event="state", id=LAST_ID if job.finished else None, data=_news(job)
-            )
-        if job.finished or _ending(services):
-            return
-        await asyncio.sleep(LOOK_S)
+            last = await services.jobs_pool.run(services.jobs.find, job.id)
+        return Standing(last.finished, _news(last))
+
+    reader = services.jobs.files(job.id).events.reader(known_id(last_event_id))
+    told = tell_events(
+        reader,
+        services.jobs_pool,
+        look,
+        lambda event: _with_address(event, job) if event.name == "preview" else event.data,
+        last_event_id,
+        lambda: services.ending,
+    )
+    async for event in told:
+        yield event
 
 
 def describe(job: Job) -> JobInfo:
@@ -146,7 +141,3 @@ def _with_address(event: Event, job: Job) -> dict[str, Any]:
 def _news(job: Job) -> dict[str, str]:
     members = {"state": job.state, "style": job.style, "reason": job.reason}
     return {name: value for name, value in members.items() if value is not None}
-
-
-def _ending(services: Services) -> bool:
-    return services.engine.state in (EngineState.DRAINING, EngineState.FAILED)

@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
-from fastapi.openapi.models import Example
+from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.prediction import StyleImages
 from app.rendering import PictureOptions, stylize_upload
@@ -11,15 +10,18 @@ from app.services import InjectedServices
 from app.web.answers import picture_answer, size_headers
 from app.web.errors import problem_responses
 from app.web.fields import (
-    MAX_MIX_CHARACTERS,
     Absent,
-    Flag,
-    Format,
+    ColorField,
+    FormatField,
     MaxSide,
-    Quality,
-    Strength,
-    StrokeSize,
-    StyleId,
+    MixField,
+    PhotoField,
+    QualityField,
+    StrengthField,
+    StrokeSizeField,
+    StyleField,
+    StyleImagesField,
+    StyleImageWeightsField,
     read_blend,
 )
 from app.web.forms import check_form
@@ -30,7 +32,6 @@ from model.styles.style import MAX_MIX
 
 PATH = "/v1/stylize"
 MAX_FIELDS = 16
-MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'
 
 router = APIRouter(tags=["pictures"], route_class=EarlyRefusal)
 
@@ -54,46 +55,20 @@ _answers: dict[int | str, dict[str, Any]] = {
 async def stylize(
     request: Request,
     services: InjectedServices,
-    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF picture.")],
-    style: Annotated[
-        StyleId | Absent, Form(description="A style's id; or give a mix, or pictures.")
-    ] = None,
-    mix: Annotated[
-        str | Absent,
-        Form(
-            min_length=1,
-            max_length=MAX_MIX_CHARACTERS,
-            description="A JSON list of 1 to 8 different styles with weights; or give a style.",
-            openapi_examples={"two styles": Example(value=MIX_EXAMPLE)},
-        ),
-    ] = None,
-    style_image: Annotated[
-        list[UploadFile] | Absent,
-        File(description="Pictures whose styles are predicted, and blended with the others."),
-    ] = None,
-    style_image_weights: Annotated[
-        str | Absent,
-        Form(
-            min_length=1,
-            max_length=MAX_MIX_CHARACTERS,
-            description="A JSON list of a weight for each of them, beside those of the mix, which "
-            "sum to 1. Default: 1 each.",
-        ),
-    ] = None,
-    stroke_size: Annotated[
-        StrokeSize,
-        Form(description="Shorter side in px at which they are read: larger, larger strokes."),
-    ] = STROKE_SIZE.default,
-    strength: Annotated[Strength, Form(description="0, the photo, to 1, the full style.")] = 1.0,
-    preserve_color: Annotated[Flag, Form(description="Keep the photo's colours.")] = False,
+    image: PhotoField,
+    style: StyleField = None,
+    mix: MixField = None,
+    style_image: StyleImagesField = None,
+    style_image_weights: StyleImageWeightsField = None,
+    stroke_size: StrokeSizeField = STROKE_SIZE.default,
+    strength: StrengthField = 1.0,
+    preserve_color: ColorField = False,
     max_side: Annotated[
         MaxSide | Absent,
         Form(description="Longest side of the result in px; the server's own limit stays."),
     ] = None,
-    format: Annotated[
-        Format | Absent, Form(description="Default: as the upload; PNG for a GIF.")
-    ] = None,
-    quality: Annotated[Quality, Form(description="Of JPEG and WebP.")] = 90,
+    format: FormatField = None,
+    quality: QualityField = 90,
 ) -> Response:
     """Answer the picture itself. Nothing of it is stored."""
     limit = services.settings.max_side

@@ -66,6 +66,7 @@ class RequestEnvelope:
         try:
             check_request(scope["method"], headers, self.accepted_hosts)
             limited = self._limit_body(headers, receive)
+            scope["pastiche.headers_only"] = method == "HEAD"
             if method == "HEAD" and not scope["path"].endswith(STREAM):  # as GET, less the body
                 scope["method"] = "GET"
             await self.app(scope, limited, outcome.send)

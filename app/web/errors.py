@@ -16,52 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
-from app.engine.protocol import (
-    DeadlineError,
-    DrainingError,
-    EngineError,
-    EngineFailedError,
-    LoadingError,
-    NotReadyError,
-    OutOfMemoryError,
-    OverloadedError,
-)
-from app.jobs.errors import (
-    JobError,
-    JobsDiskFullError,
-    JobsUnavailableError,
-    KeyReusedError,
-    NoPreviewYetError,
-    QueueFullError,
-    UnknownJobError,
-)
-from app.library import (
-    BuiltInIdError,
-    BuiltInStyleError,
-    NoPaintingError,
-    NoSourceError,
-    NoStylePreviewError,
-    NoSuchStyleError,
-    RetuneNotNeededError,
-)
-from app.pools import NoSeatError
+from app.engine.protocol import EngineError
+from app.jobs.errors import JobError
+from app.web.error_table import ANSWERS
 from app.web.schemas import Problem
-from model.pictures.limits import (
-    EmptyPictureError,
-    PictureError,
-    PictureTooLargeError,
-    UndecodablePictureError,
-    UnsupportedFormatError,
-)
-from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import disk_is_full
-from model.styles.prediction import NoPredictorError
-from model.styles.style import (
-    ForeignStyleError,
-    OutdatedStyleError,
-    StyleError,
-    UnknownStyleError,
-)
 
 PROBLEM_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # for logs and metrics alone: nobody is there to read it
@@ -90,52 +49,6 @@ _FRAMEWORK_ERRORS: Mapping[int, tuple[str, str]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "The address exists, but not for this method."),
     413: ("too_many_bytes", "The request has more bytes than are accepted."),
-}
-
-# Status and code of each error of the house, and the words for people: none, the error's own. An
-# error that is not here is answered like its nearest parent.
-_ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
-    EmptyPictureError: (422, "empty_picture", None),
-    UnsupportedFormatError: (415, "unsupported_format", None),
-    UndecodablePictureError: (422, "undecodable_picture", None),
-    PictureTooLargeError: (422, "picture_too_large", None),
-    UnfitPictureError: (422, "unfit_picture", None),
-    PictureError: (422, "unusable_picture", None),
-    OverloadedError: (429, "overloaded", "The queue is full."),
-    LoadingError: (503, "loading", "The network is still being loaded."),
-    DrainingError: (503, "draining", "The server is shutting down."),
-    DeadlineError: (503, "deadline", "The picture was not finished within the time allowed."),
-    OutOfMemoryError: (503, "out_of_memory", "The device has too little memory for this picture."),
-    MemoryError: (503, "out_of_memory", "The server has too little memory for this now."),
-    EngineFailedError: (503, "device_failed", "The device has failed; the server restarts."),
-    NotReadyError: (503, "not_ready", None),
-    NoSeatError: (503, "too_many_streams", "Too many clients watch jobs already."),
-    OutdatedStyleError: (
-        422,
-        "needs_retune",
-        "The style was learned for another network; it needs a retune.",
-    ),
-    ForeignStyleError: (422, "foreign_style", "The style belongs to another network."),
-    UnknownStyleError: (422, "unknown_style", "There is no style of this id."),
-    StyleError: (422, "invalid_style", None),
-    NoPredictorError: (409, "no_predictor", "This server predicts no styles; have it learned."),
-    NoSuchStyleError: (404, "unknown_style", None),
-    NoStylePreviewError: (404, "no_preview", None),
-    NoPaintingError: (404, "no_painting", None),
-    BuiltInStyleError: (403, "built_in_style", None),
-    BuiltInIdError: (409, "built_in_style", None),
-    RetuneNotNeededError: (409, "retune_not_needed", None),
-    NoSourceError: (409, "no_source", None),
-    UnknownJobError: (404, "unknown_job", None),
-    NoPreviewYetError: (404, "no_preview", None),
-    QueueFullError: (429, "too_many_jobs", None),
-    KeyReusedError: (
-        422,
-        "idempotency_key_reused",
-        "The Idempotency-Key belongs to another request.",
-    ),
-    JobsUnavailableError: (503, "jobs_unavailable", None),
-    JobsDiskFullError: (507, "disk_full", None),
 }
 
 _logger = logging.getLogger("pastiche.errors")
@@ -206,8 +119,8 @@ def to_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     for kind in type(error).__mro__:
-        if kind in _ANSWERS:
-            status, code, detail = _ANSWERS[kind]
+        if kind in ANSWERS:
+            status, code, detail = ANSWERS[kind]
             retry_after_s = getattr(error, "retry_after_s", None)
             return ApiError(status, code, detail or _sentence(str(error)), retry_after_s)
     if isinstance(error, RequestValidationError):
@@ -233,8 +146,15 @@ def install_handlers(app: FastAPI) -> None:
         request.scope["pastiche.error_code"] = translated.code
         return problem_response(translated, request.scope.get("pastiche.request_id", ""))
 
-    known = (ApiError, EngineError, JobError, RequestValidationError, HTTPException, OSError)
-    for kind in (*known, *_ANSWERS):
+    known = (
+        ApiError,
+        EngineError,
+        JobError,
+        RequestValidationError,
+        HTTPException,
+        OSError,
+    )
+    for kind in (*known, *ANSWERS):
         app.add_exception_handler(kind, answer)
 
 

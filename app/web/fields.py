@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from fastapi import File, Form, UploadFile
+from fastapi.openapi.models import Example
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,6 +25,7 @@ from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 from model.styles.style import MAX_MIX, STYLE_ID, MixError, normalize_weights
 
 MAX_MIX_CHARACTERS = 4096
+MIX_EXAMPLE = '[{"style": "starry-night", "weight": 0.7}, {"style": "great-wave", "weight": 0.3}]'
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
@@ -233,3 +236,38 @@ TrainingSteps = Annotated[
 ]
 Format = OutputFormat
 Absent = SkipJsonSchema[None]  # a field may be left out, but no form can say null
+
+StyleField = Annotated[
+    StyleId | Absent, Form(description="A style's id; or give a mix, or pictures.")
+]
+MixField = Annotated[
+    str | Absent,
+    Form(
+        min_length=1,
+        max_length=MAX_MIX_CHARACTERS,
+        description="A JSON list of 1 to 8 different styles with weights; or give a style.",
+        openapi_examples={"two styles": Example(value=MIX_EXAMPLE)},
+    ),
+]
+StyleImagesField = Annotated[
+    list[UploadFile] | Absent,
+    File(description="Pictures whose styles are predicted, and blended with the others."),
+]
+StyleImageWeightsField = Annotated[
+    str | Absent,
+    Form(
+        min_length=1,
+        max_length=MAX_MIX_CHARACTERS,
+        description="A JSON list of a weight for each of them, beside those of the mix, which sum "
+        "to 1. Default: 1 each.",
+    ),
+]
+StrokeSizeField = Annotated[
+    StrokeSize,
+    Form(description="Shorter side in px at which they are read: larger, larger strokes."),
+]
+PhotoField = Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF picture.")]
+StrengthField = Annotated[Strength, Form(description="0, the photo, to 1, the full style.")]
+ColorField = Annotated[Flag, Form(description="Keep the photo's colours.")]
+FormatField = Annotated[Format | Absent, Form(description="Default: as the upload; PNG for a GIF.")]
+QualityField = Annotated[Quality, Form(description="Of JPEG and WebP.")]

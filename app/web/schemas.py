@@ -5,9 +5,11 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from app.jobs.job import JobKind, JobState
+from app.pictures.order import PictureState
 from model.styles.style import STYLE_ID
 
 STYLE_ID_PATTERN = rf"^{STYLE_ID.pattern}$"
+PICTURE_ID_PATTERN = r"^[0-9a-f]{32}$"
 
 
 class Problem(BaseModel):
@@ -75,6 +77,55 @@ class JobList(BaseModel):
     """Newest first."""
 
     jobs: list[JobInfo]
+
+
+class PictureInfo(BaseModel):
+    """A large picture: being painted, or painted and kept. What does not apply is left out.
+
+    Photo and result are kept until the result was fetched, an hour at most.
+    """
+
+    id: str = Field(pattern=PICTURE_ID_PATTERN, description="Whoever knows it sees the picture.")
+    state: PictureState
+    width: int = Field(description="Of the result, in px.")
+    height: int = Field(description="Of the result, in px.")
+    shrunk_from: str | None = Field(
+        None, description="Width and height of the photo, such as 4000x3000, where it was shrunk."
+    )
+    created: str = Field(description="ISO 8601, UTC.")
+    expires: str = Field(
+        description="ISO 8601, UTC: when photo, result and this answer will have gone. A minute "
+        "after the result was fetched, or an hour after the order."
+    )
+    percent: float = Field(description="How far it is, 0 to 100.")
+    eta_s: float | None = Field(
+        None, description="Seconds left, about, with those that are painted before it."
+    )
+    reason: str | None = Field(None, description="Why it failed, for people.")
+    preview: str | None = Field(None, description="Address of a small picture of it.")
+    result: str | None = Field(None, description="Address of the result, once done.")
+
+
+class SizeInfo(BaseModel):
+    """A size that a photo can be painted in."""
+
+    name: str = Field(description="The longest side in px, or original.")
+    max_side: int | None = Field(
+        None, description="To be sent as max_side; none where the photo stays as it is."
+    )
+    width: int = Field(description="Of the result, in px.")
+    height: int = Field(description="Of the result, in px.")
+    seconds: float = Field(description="How long this machine takes, if it has nothing else to do.")
+    way: Literal["request", "picture"] = Field(
+        description="request: POST /v1/stylize answers it in time. picture: POST /v1/pictures."
+    )
+
+
+class SizeList(BaseModel):
+    """Smallest first; no size is above the photo's own."""
+
+    sizes: list[SizeInfo]
+    kept_s: float = Field(description="How long a picture of POST /v1/pictures is kept, at most.")
 
 
 class Health(BaseModel):

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.datastructures import Headers
 
+from app.engine.protocol import check_ready
 from app.services import InjectedServices
 from app.web.errors import ApiError
 from app.web.forms import FormRequest
@@ -122,10 +123,23 @@ async def _require_room(
     services.engine.check_open()
 
 
+async def _require_room_to_keep(
+    services: InjectedServices, _: Annotated[str | None, Security(_key_header)] = None
+) -> None:
+    check_ready(services.engine.state)
+    await services.pictures_pool.run(services.pictures.check_room)
+
+
 KeyRequired = Depends(_require_key)
 KeyRequiredToStylize = Depends(_require_key_to_stylize)
 RoomRequired = Depends(_require_room)
-_BEFORE_BODY = (_require_key, _require_key_to_stylize, _require_room)
+RoomToKeepRequired = Depends(_require_room_to_keep)
+_BEFORE_BODY = (
+    _require_key,
+    _require_key_to_stylize,
+    _require_room,
+    _require_room_to_keep,
+)
 
 
 class EarlyRefusal(APIRoute):
