@@ -311,6 +311,35 @@ def test_metrics_count(client: TestClient) -> None:
         assert line in text
 
 
+def answer_without_body(app: Any, method: str, path: str) -> int:
+    """The status of a request whose body must not be asked for."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"10000"),
+               (b"content-type", b"multipart/form-data; boundary=b")]  # fmt: skip
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(),
+        "headers": headers,
+        "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "",
+        "server": ("localhost", 80), "client": ("localhost", 1), "app": app, "state": {},
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    status: int = sent[0]["status"]
+    return status
+
+
+def test_a_full_queue_is_looked_at_before_the_body(client: TestClient) -> None:
+    admission = client.app.state.services.engine.admission  # type: ignore[attr-defined]
+    with admission.admit(admission.max_pixels):
+        assert answer_without_body(client.app, "POST", URL) == 429
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/v1/styles"), ("PUT", "/v1/styles/x/file"), ("POST", URL)],
@@ -323,24 +352,7 @@ def test_the_key_is_looked_at_before_the_body(
             small_weights_folder, tmp_path, api_key="secret-key", api_key_for_stylize=True
         )
     )
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("the body was read")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"localhost"), (b"content-length", b"20000000"),
-               (b"content-type", b"multipart/form-data")]  # fmt: skip
-    scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-        "headers": headers,
-        "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "",
-        "server": ("localhost", 80), "client": ("localhost", 1), "app": app, "state": {},
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
-    assert sent[0]["status"] == 403
+    assert answer_without_body(app, method, path) == 403
 
 
 def test_head_is_get_without_the_body(client: TestClient) -> None:

@@ -6,7 +6,9 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from service_helpers import (
     upload,
 )
 
+from app import rendering
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
 from model.styles.style_file import load_style
@@ -246,3 +249,29 @@ def test_a_result_too_wide_for_its_format(small_weights_folder: Path, tmp_path: 
         data = {"style": "amber", "format": "webp"}
         response = client.post(URL, files=upload(photo_bytes(16_400, 164)), data=data)
         assert_problem(response, 422, "picture_too_large")
+
+
+def test_server_timing_tells_decoding_from_waiting_for_it(
+    small_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, took_s = rendering._decode, 0.4
+
+    def decode_slowly(*arguments: Any) -> Any:
+        time.sleep(took_s)
+        return decode(*arguments)
+
+    monkeypatch.setattr(rendering, "_decode", decode_slowly)
+    with (
+        running_client(small_weights_folder, tmp_path, codec_threads=1) as client,
+        ThreadPoolExecutor(3) as pool,
+    ):
+
+        def post(_: int) -> dict[str, float]:
+            answer = client.post(URL, files=upload(), data={"style": "amber"})
+            steps = (step.split(";dur=") for step in answer.headers["server-timing"].split(", "))
+            return {name: float(ms) / 1000 for name, ms in steps}
+
+        timings = list(pool.map(post, range(3)))
+    assert {"decode", "queue", "inference", "encode"} <= timings[0].keys()
+    assert all(took_s <= each["decode"] < 1.9 * took_s for each in timings)
+    assert max(each["queue"] for each in timings) > 1.5 * took_s, "the last waited for two"
