@@ -25,12 +25,21 @@ from pathlib import Path
 import httpx2
 import pytest
 from learning_helpers import order, painting_bytes, wait_for
+from odd_pictures import KINDS, odd_picture
 from server_helpers import Server, lone_worker, multipart, running_server
 from service_helpers import assert_problem, make_settings, photo_bytes, upload
 
 from app.jobs.desk import Jobs
 from app.jobs.order import Order, now
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
+from model.pictures.levels import to_tensor
+from model.pictures.picture import load_picture
+from model.pictures.style_picture import UnfitPictureError
+from model.storage.assets import asset_folder
 from model.styles.library import StyleLibrary
+from model.styles.predictor import load_predictor
+from model.styles.style import Style
 from model.styles.style_file import load_style
 
 pytestmark = pytest.mark.skipif(
@@ -38,6 +47,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 URL = "/v1/stylize"
+ODD_PICTURES = int(os.environ.get("PASTICHE_ODD_PICTURES", "1000"))
 SOAK_REQUESTS = int(os.environ.get("PASTICHE_SOAK_REQUESTS", "10000"))
 MUTATIONS = 3000
 SLOW_SOCKETS = 600
@@ -307,3 +317,28 @@ def test_kills_while_a_style_is_learned(learning_weights_folder: Path, tmp_path:
     assert apart < 1e-3
     steps = [e.data["step"] for e in jobs.files(job).events.reader().read() if e.name == "progress"]
     assert steps == sorted(set(steps)), "every step is told once"
+
+
+def test_any_picture_gives_a_style_or_a_refusal() -> None:
+    weights = asset_folder("weights")
+    stylizer = Stylizer.load(weights, "cpu")
+    library = StyleLibrary(weights / "styles", stylizer.fingerprint)
+    predictor = load_predictor(weights, stylizer.fingerprint)
+    photo = to_tensor(load_picture(asset_folder("static") / "samples" / "coffee.jpg").rgb)
+    photo = photo[None, :, :96, :96].contiguous()
+    found: Counter[str] = Counter()
+    for number in range(ODD_PICTURES):
+        kind = KINDS[number % len(KINDS)].__name__.strip("_")
+        try:
+            code = predictor.predict(odd_picture(number), 128)
+        except UnfitPictureError:
+            found[f"{kind} refused"] += 1
+            continue
+        library.check_import(Style("odd", "Odd", code, library.network))
+        out = stylizer.stylize_batch(photo, [Look(code)])
+        assert bool(out.isfinite().all()), number
+        assert 0 <= float(out.min()) <= float(out.max()) <= 1, number
+        found[kind] += 1
+    print(dict(sorted(found.items())))
+    assert found["flat refused"] > 0
+    assert found["photo"] > found["photo refused"]

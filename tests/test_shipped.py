@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from odd_pictures import KINDS, odd_picture
 from PIL import Image, ImageFilter
 
 from model.inference.look import Look
@@ -15,8 +16,11 @@ from model.perception.encoder import load_encoder
 from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
+from model.pictures.style_picture import UnfitPictureError
 from model.storage.assets import asset_folder
 from model.styles.library import StyleLibrary
+from model.styles.predictor import MAX_PREDICTOR_BYTES, StylePredictor, load_predictor
+from model.styles.style import Style
 from model.styles.style_file import load_style
 from model.training.losses import style_loss
 from model.training.objective import Objective
@@ -39,6 +43,11 @@ def library(weights: Path, stylizer: Stylizer) -> StyleLibrary:
     return StyleLibrary(weights / "styles", stylizer.fingerprint)
 
 
+@pytest.fixture(scope="module")
+def predictor(weights: Path, stylizer: Stylizer) -> StylePredictor:
+    return load_predictor(weights, stylizer.fingerprint)
+
+
 def sample(name: str, side: int = 256) -> torch.Tensor:
     """A sample photo as (1, 3, H, W)."""
     path = asset_folder("static") / "samples" / f"{name}.jpg"
@@ -58,6 +67,7 @@ def test_all_styles_load_and_fit(library: StyleLibrary) -> None:
 def test_files_are_small(weights: Path, library: StyleLibrary) -> None:
     assert (weights / "network.safetensors").stat().st_size <= 8_000_000
     assert (weights / "perceptual.safetensors").stat().st_size <= 4_000_000
+    assert (weights / "predictor.safetensors").stat().st_size <= MAX_PREDICTOR_BYTES
     for style in library:
         assert (weights / "styles" / f"{style.id}.safetensors").stat().st_size <= 16_384
         preview = library.preview_path(style.id)
@@ -155,3 +165,36 @@ def test_a_picture_of_a_style_is_not_a_blur(stylizer: Stylizer, library: StyleLi
 def test_styles_are_read_without_the_network(weights: Path) -> None:
     style = load_style(weights / "styles" / "great-wave.safetensors")
     assert style.credit == "Katsushika Hokusai, c. 1831"
+
+
+def test_a_predicted_style_is_that_of_its_picture(
+    weights: Path, stylizer: Stylizer, predictor: StylePredictor
+) -> None:
+    """Any picture has a style: what comes out is nearest to it, of all that were asked for."""
+    encoder = load_encoder(weights / "perceptual.safetensors")
+    objective = Objective()
+    targets, made = {}, {}
+    for name in SAMPLES:
+        picture = load_picture(asset_folder("static") / "samples" / f"{name}.jpg").rgb
+        code = predictor.predict(picture, 192)
+        targets[name] = objective.style_target(sample(name, 256)[0], encoder)
+        pastiche = stylizer.stylize_batch(sample("coffee", 192), [Look(code)])[0]
+        made[name] = objective.style_target(pastiche, encoder)
+    for name in SAMPLES:
+        assert name == min(made, key=lambda n: float(style_loss(made[n], targets[name]))), name
+
+
+@pytest.mark.parametrize("number", range(2 * len(KINDS)))
+def test_odd_pictures_give_a_style_or_a_refusal(
+    number: int, stylizer: Stylizer, library: StyleLibrary, predictor: StylePredictor
+) -> None:
+    try:
+        code = predictor.predict(odd_picture(number), 128)
+    except UnfitPictureError as error:
+        assert re.search("one colour|pixels", str(error))  # noqa: PT017 - either is right
+        return
+    library.check_import(Style("odd", "Odd", code, library.network))
+    out = stylizer.stylize_batch(sample("coffee", 64), [Look(code)])
+    assert bool(out.isfinite().all())
+    assert float(out.min()) >= 0
+    assert float(out.max()) <= 1

@@ -1,0 +1,320 @@
+"""What a predicted style is worth, at once and after some steps, beside nearest blend and peers.
+
+    python benchmarks/prediction.py works ...       # the losses of training, per work and way
+    python benchmarks/prediction.py judges ...      # two judges at 384 px, beside Magenta's network
+    python benchmarks/prediction.py paintings ...   # held-out paintings against observed ones
+    python benchmarks/prediction.py smooth ...      # from one prediction to another; seconds
+    python benchmarks/prediction.py sheet ...       # the works on two sample photos
+
+``DATA`` has ``photos/val``, ``styles-unseen``, ``paintings`` and ``vgg19``; ``PEERS`` is that of
+``peers.py``. What has been measured is kept in ``--output`` and not measured again for the same
+network and predictor; ``table`` prints all of it.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from judges import STYLE_SIZES, squeezenet_judge, vgg19_judge
+from peer_networks import magenta_arbitrary
+from PIL import Image
+from timing import in_turns, machine, table
+from torch import Tensor
+
+from model.inference.device import autocast, choose_dtype, choose_training_precision
+from model.inference.look import Look
+from model.inference.stylizer import Stylizer
+from model.network.weights import NETWORK_FILE, load_weights
+from model.perception.encoder import find_encoder, load_encoder
+from model.pictures.levels import to_image, to_tensor
+from model.pictures.picture import encode_picture, load_picture
+from model.pictures.style_picture import prepare_picture
+from model.styles.library import StyleLibrary
+from model.styles.predictor import PREDICTOR_FILE, load_predictor
+from model.training.crops import find_photos, load_style_pictures, load_validation_batch
+from model.training.evaluation import Judge
+from model.training.nearest import blend_nearest
+from model.training.one_style import (
+    OBJECTIVE,
+    RANKING_PHOTOS,
+    RANKING_SIZE,
+    FinetuneRecipe,
+    Finetuning,
+    sample_photos,
+)
+from model.training.painting_views import split_paintings
+from model.training.vgg19 import load_vgg19
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = torch.device("cpu")
+SIZE = 384  # px; Magenta's network takes no other
+CELL = 176  # px of the sheet
+SHOWN = ("astronaut.jpg", "chelsea.jpg")
+WAYS = {  # by name: from the prediction, steps
+    "nearest blend": (False, 0),
+    "predicted": (True, 0),
+    "predicted, 25 steps": (True, 25),
+    "nearest blend, 100 steps": (False, 100),
+    "predicted, 10 steps": (True, 10),
+    "predicted, 100 steps": (True, 100),
+}
+
+
+class Bench:
+    """The network, its predictor, the works, and what has been measured of them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        folder = arguments.weights
+        self.stylizer = Stylizer.load(folder, "cpu")
+        network = self.stylizer.fingerprint
+        self.predictor = load_predictor(folder, network, choose_dtype("auto", CPU))
+        self.rows = torch.stack([s.code for s in StyleLibrary(folder / "styles", network)])
+        self.works = {
+            str(entry["id"]): load_picture(entry["path"]).rgb
+            for entry in load_style_pictures(arguments.data / "styles-unseen")
+        }
+        self.paths = {
+            str(entry["id"]): entry["path"]
+            for entry in load_style_pictures(arguments.data / "styles-unseen")
+        }
+        (self.vgg_path,) = (arguments.data / "vgg19").glob("*.safetensors")
+        digest = hashlib.sha256((folder / PREDICTOR_FILE).read_bytes()).hexdigest()[:16]
+        self.identity = {"network": network, "predictor": digest}
+        self.report: dict[str, Any] = dict(self.identity)
+        if arguments.output.exists():
+            kept = json.loads(arguments.output.read_text())
+            if {k: kept[k] for k in self.identity} == self.identity:
+                self.report = kept
+
+    def photos(self, count: int, size: int) -> Tensor:
+        """Centre squares of held-out photos, evenly chosen: (N, 3, size, size)."""
+        paths = find_photos(self.arguments.data / "photos" / "val")
+        return load_validation_batch(paths[:: max(1, len(paths) // count)][:count], size)
+
+    def keep(self, part: str, key: str, figures: Any) -> None:
+        """Store what was measured."""
+        self.report.setdefault(part, {})[key] = figures
+        self.arguments.output.write_text(json.dumps(self.report, indent=1) + "\n")
+        print(part, key, figures, flush=True)
+
+    def row(self, work: str, way: str) -> Tensor:
+        """A work's row, by way; made once and kept beside the report."""
+        from_prediction, steps = WAYS[way]
+        if from_prediction and not steps:
+            return self.predictor.predict(self.works[work])
+        name = "-".join([*self.identity.values(), work, way.replace(" ", "-")])
+        path = self.arguments.rows / f"{name}.pt"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(self._learn(work, from_prediction, steps), path)
+        found: Tensor = torch.load(path, weights_only=True)
+        return found
+
+    def _learn(self, work: str, from_prediction: bool, steps: int) -> Tensor:
+        weights = load_weights(self.arguments.weights / NETWORK_FILE)
+        encoder = load_encoder(find_encoder(self.arguments.weights))
+        if not steps:
+            prepared = to_tensor(prepare_picture(self.works[work], FinetuneRecipe.stroke_size))
+            samples = load_validation_batch(sample_photos()[:RANKING_PHOTOS], RANKING_SIZE)
+            with autocast("cpu", choose_training_precision(CPU)):
+                target = OBJECTIVE.style_target(prepared, encoder)
+                return blend_nearest(
+                    self.rows, target, OBJECTIVE, weights.network, encoder, samples
+                )
+        start = self.row(work, "predicted" if from_prediction else "nearest blend")
+        with tempfile.TemporaryDirectory() as folder:
+            run = Finetuning(
+                self.works[work],
+                weights,
+                self.rows,
+                encoder,
+                FinetuneRecipe(steps=steps),
+                Path(folder),
+                start=start,
+            )
+            run.advance()
+            return run.row
+
+
+def run_works(bench: Bench) -> None:
+    """Content and style loss of training, on held-out photos of 192 px."""
+    judge = Judge(
+        bench.photos(bench.arguments.photos, 192),
+        bench.paths,
+        load_vgg19(bench.vgg_path, OBJECTIVE.layers),
+        OBJECTIVE,
+        FinetuneRecipe.stroke_size,
+    )
+    for way in WAYS:
+        for work in bench.works:
+            key = f"{work}/{way}/{len(judge.photos)}"
+            if key not in bench.report.get("works", {}):
+                figures = judge.figures(bench.stylizer, bench.row(work, way), work)
+                bench.keep("works", key, [round(figures.content, 4), round(figures.style, 4)])
+
+
+@torch.inference_mode()
+def run_judges(bench: Bench) -> None:
+    """Content and style under two judges, the painting at the size that suits each network."""
+    judges = {
+        "VGG-19": vgg19_judge(bench.vgg_path),
+        "SqueezeNet": squeezenet_judge(bench.arguments.peers / "squeezenet-judge.npz"),
+    }
+    photos = bench.photos(bench.arguments.photos, SIZE)
+    for work, picture in bench.works.items():
+        targets = {name: judge.style_targets(picture) for name, judge in judges.items()}
+        for way in ("predicted", "Magenta arbitrary", *bench.arguments.way):
+            key = f"{work}/{way}/{len(photos)}"
+            if key in bench.report.get("judges", {}):
+                continue
+            stylize = stylizing(bench, work, way)
+            found: dict[str, list[Tensor]] = {}
+            for batch in photos.split(4):
+                pastiches = stylize(batch)
+                for name, judge in judges.items():
+                    with autocast("cpu", choose_training_precision(CPU)):
+                        seen, plain = judge.see(pastiches), judge.see(batch)
+                    content = judge.content_losses(seen, plain)[:, None]
+                    style = judge.style_losses(seen, targets[name])
+                    found.setdefault(name, []).append(torch.cat([content, style], 1))
+            figures = {}
+            for name, parts in found.items():
+                content, *styles = torch.cat(parts).mean(0).tolist()
+                best = min(range(len(styles)), key=styles.__getitem__)
+                figures[name] = [round(content, 4), round(styles[best], 4), STYLE_SIZES[best]]
+            bench.keep("judges", key, figures)
+
+
+def stylizing(bench: Bench, work: str, way: str) -> Callable[[Tensor], Tensor]:
+    """A network in the style of a work."""
+    if way not in WAYS:
+        return magenta_arbitrary(bench.arguments.peers / "magenta-arbitrary", bench.works[work])
+    look = Look(bench.row(work, way))
+    return lambda photos: bench.stylizer.stylize_batch(photos, [look] * len(photos))
+
+
+@torch.inference_mode()
+def run_paintings(bench: Bench) -> None:
+    """Style loss of predicted rows: of held-out paintings, and of as many observed ones."""
+    observed, held_out = split_paintings(find_photos(bench.arguments.data / "paintings"), 150)
+    every = len(observed) // len(held_out)
+    vgg = load_vgg19(bench.vgg_path, OBJECTIVE.layers)
+    photos = bench.photos(2, 192)
+    kinds = {"held out": held_out, "observed": observed[::every][: len(held_out)]}
+    for kind, paths in kinds.items():
+        losses = []
+        for path in paths:
+            picture = load_picture(path).rgb
+            code = bench.predictor.predict(picture, min(picture.size))
+            prepared = to_tensor(prepare_picture(picture, min(picture.size)))
+            pastiches = bench.stylizer.stylize_batch(photos, [Look(code)] * len(photos))
+            with autocast("cpu", choose_training_precision(CPU)):
+                target = OBJECTIVE.style_target(prepared, vgg)
+                seen = OBJECTIVE.observe(pastiches, vgg)
+                content = OBJECTIVE.content_target(photos, vgg)
+            losses.append(torch.stack(OBJECTIVE.losses(seen, content, target)).mean(1))
+        content_loss, style_loss = torch.stack(losses).T
+        figures = {
+            "paintings": len(paths),
+            "content": round(content_loss.mean().item(), 4),
+            "style": round(style_loss.mean().item(), 4),
+            "median style": round(style_loss.median().item(), 4),
+        }
+        bench.keep("paintings", kind, figures)
+
+
+@torch.inference_mode()
+def run_smooth(bench: Bench) -> None:
+    """How evenly pictures change from one prediction to the next; how long a prediction takes."""
+    photo = bench.photos(1, SIZE)
+    works = list(bench.works)
+    for first, second in zip(works, [*works[1:], works[0]], strict=True):
+        ends = [bench.row(work, "predicted") for work in (first, second)]
+        shares = torch.linspace(0, 1, 9)
+        pictures = [
+            bench.stylizer.stylize_batch(photo, [Look(torch.lerp(*ends, share))])
+            for share in shares.tolist()
+        ]
+        moves = [255 * (b - a).abs().mean().item() for a, b in itertools.pairwise(pictures)]
+        whole = 255 * (pictures[-1] - pictures[0]).abs().mean().item()
+        figures = {"largest move": max(moves), "mean move": mean(moves), "whole": whole}
+        bench.keep("smooth", f"{first} to {second}", {k: round(v, 2) for k, v in figures.items()})
+    picture = next(iter(bench.works.values()))
+    times = in_turns({"prediction": lambda: bench.predictor.predict(picture)}, 15)
+    bench.keep("seconds", "prediction", round(times["prediction"], 4))
+    bench.keep("seconds", "machine", machine(CPU))
+
+
+def render_sheet(bench: Bench) -> None:
+    """Two photos at 512 px: nearest blend, predicted, 25 steps on, Magenta's at 384 px."""
+    ways = ("nearest blend", "predicted", "predicted, 25 steps", "Magenta arbitrary")
+    samples = [load_picture(ROOT / "static" / "samples" / name).resized(512).rgb for name in SHOWN]
+    size = (CELL * len(samples) * len(ways), CELL * len(bench.works))
+    sheet = Image.new("RGB", size, "white")
+    for line, work in enumerate(bench.works):
+        for column, (way, sample) in enumerate((w, s) for w in ways for s in samples):
+            side = min(sample.size)
+            left, top = (sample.width - side) // 2, (sample.height - side) // 2
+            square = sample.crop((left, top, left + side, top + side))
+            if way in WAYS:
+                pastiche = bench.stylizer.stylize_image(square, Look(bench.row(work, way)))
+            else:
+                pictures = to_tensor(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))[None]
+                pastiche = to_image(stylizing(bench, work, way)(pictures)[0])
+            cell = pastiche.resize((CELL, CELL), Image.Resampling.LANCZOS)
+            sheet.paste(cell, (column * CELL, line * CELL))
+    bench.arguments.output.with_suffix(".webp").write_bytes(encode_picture(sheet, "webp", 72))
+
+
+def print_tables(bench: Bench) -> None:
+    """Everything that has been measured, as Markdown."""
+    for part in ("works", "judges"):
+        keys = [key.split("/") for key in bench.report.get(part, {})]
+        for photos in sorted({key[2] for key in keys}):
+            ways = list(dict.fromkeys(key[1] for key in keys if key[2] == photos))
+            rows = []
+            for work in bench.works:
+                found = [bench.report[part].get(f"{work}/{way}/{photos}", "") for way in ways]
+                rows.append([work, *map(str, found)])
+            print(f"\n{part}, {photos} photos\n\n{table(['work', *ways], rows)}")
+    for part in ("paintings", "smooth", "seconds"):
+        print(part, json.dumps(bench.report.get(part, {}), indent=1))
+
+
+def main() -> None:
+    """Run one part."""
+    parts = {
+        "works": run_works,
+        "judges": run_judges,
+        "paintings": run_paintings,
+        "smooth": run_smooth,
+        "sheet": render_sheet,
+        "table": print_tables,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("part", choices=parts, nargs="+")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--weights", type=Path, default=ROOT / "weights")
+    parser.add_argument("--photos", type=int, default=20, help="held-out photos to judge by")
+    parser.add_argument("--way", action="append", default=[], choices=WAYS, help="judged, too")
+    parser.add_argument("--rows", type=Path, default=ROOT / "runs" / "prediction")
+    parser.add_argument(
+        "--output", "-o", type=Path, default=ROOT / "docs" / "quality" / "prediction.json"
+    )
+    arguments = parser.parse_args()
+    bench = Bench(arguments)
+    for part in arguments.part:
+        parts[part](bench)
+
+
+if __name__ == "__main__":
+    main()
