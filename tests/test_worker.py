@@ -240,6 +240,20 @@ def test_a_worker_that_cannot_start_is_tried_again_later_and_later(
     supervisor.stop()
 
 
+@pytest.mark.parametrize("in_the_way", ["data", "data/jobs/jobs.sqlite"])
+def test_a_worker_that_cannot_start_says_so_in_a_line(
+    learning_weights_folder: Path, tmp_path: Path, in_the_way: str
+) -> None:
+    (tmp_path / in_the_way).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / in_the_way).write_text("in the way " * 1000)
+    with lone_worker(learning_weights_folder, tmp_path) as process:
+        assert process.wait(60) == 1
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert b"the worker cannot start" in said
+    assert b"Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("device", "name"),
     [("cpu", "cpu"), ("cuda", "cuda-0"), ("cuda:0", "cuda-0"), ("cuda:1", "cuda-1")],

@@ -61,7 +61,7 @@ def run_worker(settings: Settings, until_input_ends: bool = False) -> int:
     Returns
     -------
     int
-        1 if it could not start, 0 if it was stopped before. Else it ends the process itself.
+        0 if it was stopped before it could start. Else it ends the process itself.
     """
     quiet_logs()
     logging.getLogger("dbos").addFilter(_is_news)
@@ -93,14 +93,15 @@ class Worker:
             threading.Thread(target=self._watch_input, daemon=True).start()
         name = f"{socket.gethostname()}-{device_name(self.settings.device)}"
         lock = executor_lock(self.settings, name)
-        if not self._acquire(lock):
-            return 0
         try:
+            if not self._acquire(lock):
+                return 0
             prepare_database(self.settings)
             self._launch(name)
         except Exception as error:  # whatever DBOS, SQLAlchemy or a driver raise
             _logger.critical("the worker cannot start", extra={"error": str(error)[:300]})
-            return 1
+            logging.shutdown()
+            os._exit(1)  # DBOS's threads may be about: not torn down under their feet
         _logger.info("the worker is ready", extra={"name_of_worker": name})
         self._watch(name)
         if not self.idle.wait(PIECE_STOP_S):
