@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from model.styles.catalogue import Provenance
 from model.styles.library import StyleLibrary
 from model.styles.style import Style, StyleError, UnknownStyleError
 from model.styles.style_file import pack_style, read_style
@@ -80,13 +81,19 @@ class Entry:
     needs_retune
         It was learned for another network, and cannot be used before a retune.
     has_painting
-        Whether a copy of its picture is there, to show and to learn from.
+        Whether there is a picture of the work that it comes from.
+    can_retune
+        Whether that is a copy good enough to learn from.
+    provenance
+        Where the work comes from.
     """
 
     style: Style
     has_preview: bool
     needs_retune: bool
     has_painting: bool
+    can_retune: bool
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -177,16 +184,16 @@ class SharedLibrary:
             return _read_picture(path, style)
 
     def painting(self, id_: str) -> StylePicture:
-        """The copy of the picture that a custom style comes from.
+        """A picture of the work that a style comes from.
 
         Raises
         ------
         NoSuchStyleError, NoPaintingError
-            There is no such style, or no copy.
+            There is no such style, or no picture.
         """
         with self._lock:
             style = self._find(id_)
-            path = self._library.source_path(id_)
+            path = self._library.painting_path(id_)
             if path is None:
                 raise NoPaintingError
             return _read_picture(path, style)
@@ -279,7 +286,9 @@ class SharedLibrary:
             style,
             has_preview=self._library.preview_path(style.id) is not None,
             needs_retune=style.id not in self._library,
-            has_painting=self._library.source_path(style.id) is not None,
+            has_painting=self._library.painting_path(style.id) is not None,
+            can_retune=self._library.source_path(style.id) is not None,
+            provenance=self._library.catalogue.provenance(style),
         )
 
 

@@ -1,5 +1,6 @@
 """/v1/styles: the library over HTTP."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -213,3 +214,32 @@ def test_a_revision_tells_that_a_style_has_changed(
     assert client.get(second["preview"], headers=match).status_code == 304
     assert_problem(client.get("/v1/styles/mine/painting"), 404, "no_painting")
     assert_problem(client.get("/v1/styles/nobody/painting"), 404, "unknown_style")
+
+
+def test_built_in_styles_come_as_catalogued_with_their_works(
+    small_weights_folder: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(small_weights_folder, weights)
+    works = weights / "styles" / "catalogue.json"
+    known = {"group": "japan", "movement": "ukiyo-e", "country": "JP"}
+    works.write_text(json.dumps({"cobalt": known, "gone": {}}))
+    (weights / "styles" / "paintings").mkdir()
+    picture = photo_bytes(64, 48, format="WEBP")
+    (weights / "styles" / "paintings" / "birch.webp").write_bytes(picture)
+    with running_client(weights, tmp_path / "data") as client:
+        styles = client.get("/v1/styles").json()["styles"]
+        assert [style["id"] for style in styles] == ["cobalt", "amber", "birch"]
+        assert styles[0].items() >= known.items()
+        assert styles[1].items() >= dict.fromkeys(known, "").items()
+        assert [style["can_retune"] for style in styles] == [False] * 3
+        assert client.get(styles[2]["painting"]).content == picture
+        assert styles[0]["painting"] is None
+
+    for damaged in ("[]", "{", '{"cobalt": {"country": 3}}', '{"cobalt": {"colour": "blue"}}'):
+        works.write_text(damaged)
+        library = StyleLibrary(
+            weights / "styles", load_style(weights / "styles" / "amber.safetensors").network
+        )
+        assert [style.id for style in library] == ["amber", "birch", "cobalt"]
+        assert library.problems == {"catalogue": "damaged catalogue"}

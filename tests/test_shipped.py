@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -62,6 +63,24 @@ def test_all_styles_load_and_fit(library: StyleLibrary) -> None:
         assert style.kind == "built-in"
         assert style.code.shape == (3206,)
         assert style.attribution in ("known", "title unverified", "artist unverified")
+
+
+def test_each_work_is_shown_small_and_catalogued(weights: Path, library: StyleLibrary) -> None:
+    folder = weights / "styles" / "paintings"
+    assert {path.stem for path in folder.iterdir()} == {style.id for style in library}
+    words = json.loads((asset_folder("static") / "words" / "en.json").read_text())
+    groups = []
+    for style in library:
+        path = library.painting_path(style.id)
+        assert path is not None
+        with Image.open(path) as picture:
+            assert (picture.format, max(picture.size)) == ("WEBP", 160)
+        work = library.catalogue.provenance(style)
+        assert f"group.{work.group}" in words
+        assert work.movement == "" or f"movement.{work.movement}" in words
+        assert re.fullmatch("([A-Z]{2})?", work.country)
+        groups.append(work.group)
+    assert len(list(itertools.groupby(groups))) == len(set(groups)), "groups lie together"
 
 
 def test_files_are_small(weights: Path, library: StyleLibrary) -> None:

@@ -41,7 +41,7 @@ _picture: dict[int | str, dict[str, Any]] = {
 
 @router.get("", summary="The library", responses=problem_responses(503))
 async def list_styles(services: InjectedServices) -> StyleList:
-    """All styles: custom ones first, newest first, then built-in ones by title.
+    """All styles: custom ones first, newest first, then built-in ones, best first.
 
     Before them come those that need a retune.
     """
@@ -84,7 +84,7 @@ async def show_painting(
     known: KnownTag = None,
     revision: Revision = None,
 ) -> Response:
-    """The copy of the picture that a custom style was made from, no side above 1,024 px."""
+    """A picture of the work: of a built-in style's no side above 160 px, else above 1,024 px."""
     painting = await services.library_pool.run(services.styles.painting, id)
     return _answer_picture(painting, known, revision)
 
@@ -160,7 +160,10 @@ def describe(entry: Entry) -> StyleInfo:
         painting=f"{address}/painting?revision={style.revision}" if entry.has_painting else None,
         file=f"{address}/file",
         needs_retune=entry.needs_retune,
-        can_retune=entry.has_painting,
+        can_retune=entry.can_retune,
+        group=entry.provenance.group,
+        movement=entry.provenance.movement,
+        country=entry.provenance.country,
     )
 
 

@@ -38,8 +38,12 @@ class StyleInfo(BaseModel):
     revision: str = Field(description="Another one as soon as the style makes other pictures.")
     preview: str | None = Field(description="Address of the preview picture, where there is one.")
     painting: str | None = Field(
-        description="Address of the picture that a custom style comes from, where there is a copy."
+        description="Address of a picture of the work it comes from, where there is one: a small "
+        "one of a built-in style's, the copy that a custom style was learned from."
     )
+    group: str = Field(description="Kind of work, such as abstract; empty where unknown.")
+    movement: str = Field(description="Of art, such as orphism; empty where unknown.")
+    country: str = Field(description="The artist's, ISO 3166; empty where unknown.")
     file: str = Field(description="Address of the portable style file.")
     needs_retune: bool = Field(
         description="It was learned for another network, and cannot be used before a retune."
@@ -48,7 +52,7 @@ class StyleInfo(BaseModel):
 
 
 class StyleList(BaseModel):
-    """The library: custom styles first, newest first, then built-in ones by title."""
+    """The library: custom styles first, newest first, then built-in ones, best first."""
 
     styles: list[StyleInfo]
 

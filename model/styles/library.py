@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.storage.files import write_together
+from model.styles.catalogue import Catalogue
 from model.styles.style import (
     STYLE_ID,
     DamagedStyleError,
@@ -52,7 +53,8 @@ class StyleLibrary:
     Parameters
     ----------
     built_in
-        Folder of ``<id>.safetensors`` and ``<id>.webp`` previews; never written to.
+        Folder of ``<id>.safetensors`` and ``<id>.webp`` previews, small pictures of the works in
+        ``paintings/``, and their catalogue; never written to.
     network
         Fingerprint of the network in use.
     custom
@@ -67,17 +69,20 @@ class StyleLibrary:
         self.foreign: dict[str, Style] = {}
         self._styles: dict[str, Style] = {}
         self._loaded: dict[Path, tuple[_Stamp, Style]] = {}
+        self.catalogue = Catalogue(built_in)
+        if self.catalogue.problem:
+            self.problems["catalogue"] = self.catalogue.problem
         self.refresh()
 
     def __len__(self) -> int:
         return len(self._styles)
 
     def __iter__(self) -> Iterator[Style]:
-        """Custom styles first, newest first; then built-in ones by title."""
+        """Custom styles first, newest first; then built-in ones as catalogued, others by title."""
         custom = [s for s in self._styles.values() if s.kind == "custom"]
         built_in = [s for s in self._styles.values() if s.kind == "built-in"]
         yield from sorted(custom, key=lambda s: (s.created, s.id), reverse=True)
-        yield from sorted(built_in, key=lambda s: s.title.casefold())
+        yield from sorted(built_in, key=self.catalogue.rank)
 
     def __contains__(self, id_: str) -> bool:
         return id_ in self._styles
@@ -285,6 +290,13 @@ class StyleLibrary:
         folder = self.custom if style.kind == "custom" else self.built_in
         path = folder / f"{id_}.webp" if folder is not None else None
         return path if path is not None and path.exists() else None
+
+    def painting_path(self, id_: str) -> Path | None:
+        """A picture of the work that a style was learned from (WebP), if there is one."""
+        if self.find(id_).kind == "custom":
+            return self.source_path(id_)
+        path = self.built_in / "paintings" / f"{id_}.webp"
+        return path if path.exists() else None
 
     def source_path(self, id_: str) -> Path | None:
         """The copy of the picture that a custom style was learned from (WebP), if there is one."""

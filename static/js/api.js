@@ -4,9 +4,15 @@
  * @typedef {object} Style
  * @property {string} id
  * @property {string} title
- * @property {string} credit Artist and year.
+ * @property {string} artist Empty where unknown, as is what follows.
+ * @property {string} year
+ * @property {string} attribution
+ * @property {string} group Kind of work.
+ * @property {string} movement
+ * @property {string} country ISO 3166.
  * @property {"built-in" | "custom"} kind
- * @property {string | null} preview Address of its picture.
+ * @property {string | null} preview Address of a picture that the network rendered in it.
+ * @property {string | null} painting Address of a picture of the work that it comes from.
  * @property {boolean} needs_retune Whether it is of another network, and of no use until learned anew.
  * @property {boolean} can_retune Whether the server has a picture to learn it from.
  *

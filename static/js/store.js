@@ -25,9 +25,11 @@
  * @property {Notice | null} notice What the user should know, and can do.
  * @property {number | null} busyUntil When the server is asked again, in ms since the epoch.
  * @property {readonly Job[]} jobs New styles being learned.
+ * @property {readonly string[]} favourites Ids of styles marked with a star.
  * @property {import("./words.js").Language} language
  */
 
+import { keptFavourites } from "./favourites.js";
 import { currentLanguage } from "./words.js";
 
 /** @type {State} */
@@ -47,6 +49,7 @@ const INITIAL = {
   notice: null,
   busyUntil: null,
   jobs: [],
+  favourites: keptFavourites(),
   language: currentLanguage(),
 };
 

@@ -1,5 +1,6 @@
 """Chromium, a server with a small network, and photos made by code."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from serving import RunningServer
 
 from app.settings import Settings
+
+CATALOGUE = {
+    "amber": {"group": "abstract", "movement": "orphism", "country": "FR"},
+    "birch": {"group": "japan", "movement": "ukiyo-e", "country": "JP"},
+    "cobalt": {"group": "japan", "movement": "rinpa", "country": "JP"},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,12 +51,16 @@ def browser() -> Iterator[Browser]:
 def preview_weights_folder(
     small_weights_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The small network, its styles with previews; do not write to it."""
+    """The small network, its styles with previews, paintings and catalogue; do not write to it."""
     folder = tmp_path_factory.mktemp("page") / "weights"
     shutil.copytree(small_weights_folder, folder)
     for number, style in enumerate(sorted(folder.glob("styles/*.safetensors"))):
         color = [(200, 140, 20), (90, 130, 70), (30, 70, 170)][number % 3]
         Image.new("RGB", (64, 64), color).save(style.with_suffix(".webp"))
+        painting = folder / "styles" / "paintings" / f"{style.stem}.webp"
+        painting.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), color[::-1]).save(painting)
+    (folder / "styles" / "catalogue.json").write_text(json.dumps(CATALOGUE))
     return folder
 
 

@@ -1,5 +1,6 @@
 """What the page and the service say to each other: results, refusals, hostile data."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -185,9 +186,11 @@ def test_the_first_paint_is_small_and_previews_are_lazy(
     page.wait_for_load_state("networkidle")
     sizes = {each.url: each.sizes()["responseBodySize"] for each in finished}
     assert all(url.startswith(shared_server.url) for url in sizes)
-    first_paint = {url: size for url, size in sizes.items() if "/preview" not in url}
+    first_paint = {
+        url: size for url, size in sizes.items() if not re.search("/(preview|painting)", url)
+    }
     assert sum(first_paint.values()) < FIRST_PAINT_BYTES
-    previews = page.locator(".card-preview")
+    previews = page.locator(".card-preview, .card-painting")
     assert {each.get_attribute("loading") for each in previews.all()} == {"lazy"}
 
 

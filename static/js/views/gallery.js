@@ -1,13 +1,14 @@
-/** The gallery: every style as a picture; choose one, add it to the blend, search. */
+/** The gallery: every style as a picture, in groups; choose one, add it to the blend, search. */
 
-import { find, showPreview, stamp } from "../dom.js";
-import { MAX_PARTS, add, only, remove } from "../mix.js";
+import { find, stamp } from "../dom.js";
+import { groupStyles, searchWords } from "../groups.js";
 import { formatNumber, t } from "../words.js";
+import { makeCard } from "./card.js";
+import { connectKeys } from "./gallery-keys.js";
 
 /**
  * @typedef {import("../store.js").Store} Store
- * @typedef {import("../store.js").State} State
- * @typedef {import("../api.js").Style} Style
+ * @typedef {import("./card.js").Card} Card
  */
 
 /**
@@ -16,20 +17,25 @@ import { formatNumber, t } from "../words.js";
  * @param {import("./custom-styles.js").StyleActions} actions
  */
 export function connectGallery(store, loadStyles, actions) {
-  const list = find(document, "#cards", HTMLUListElement);
+  const list = find(document, "#cards", HTMLElement);
   const count = find(document, "#gallery-count", HTMLElement);
   const search = find(document, "#search", HTMLInputElement);
   const note = find(document, "#gallery-note", HTMLElement);
   const noteText = find(note, "#gallery-note-text", HTMLElement);
   const noteButton = find(note, "#gallery-note-button", HTMLButtonElement);
+  /** @type {Card[]} */
+  let cards = [];
+  const keys = connectKeys(list, search, () => cards.filter(({ element }) => !element.hidden));
 
   const showMatches = () => {
-    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const words = searchWords(search.value);
     let matches = 0;
-    for (const card of list.children) {
-      const isMatch = words.every((word) => fold(card.textContent ?? "").includes(word));
-      /** @type {HTMLElement} */ (card).hidden = !isMatch;
-      matches += Number(isMatch);
+    for (const { element, searchText } of cards) {
+      element.hidden = !words.every((word) => searchText.includes(word));
+      matches += Number(!element.hidden);
+    }
+    for (const group of list.querySelectorAll(".group")) {
+      /** @type {HTMLElement} */ (group).hidden = !group.querySelector(".card:not([hidden])");
     }
     const { library, styles } = store.state;
     count.textContent = styles.length === 0 ? "" : formatNumber(matches);
@@ -37,16 +43,42 @@ export function connectGallery(store, loadStyles, actions) {
     const hasFailed = library === "failed";
     noteText.textContent = t(hasFailed ? "gallery.failed" : "gallery.no-match");
     noteButton.textContent = t(hasFailed ? "action.retry" : "gallery.show-all");
+    keys.settle();
   };
 
-  store.watch(["styles", "library"], ({ styles, library }) => {
-    list.replaceChildren(...styles.map((style) => makeCard(store, style, actions)));
-    list.setAttribute("aria-busy", String(library === "loading"));
+  /** Cards are made anew; the focus stays with the style that had it. */
+  const showCards = () => {
+    const focused = list.contains(document.activeElement)
+      ? document.activeElement?.closest(".card")?.getAttribute("data-style")
+      : undefined;
+    const { styles, favourites } = store.state;
+    const groups = groupStyles(styles, favourites);
+    const byId = new Map(styles.map((style) => [style.id, makeCard(store, style, actions)]));
+    cards = groups.flatMap((group) => group.styles.flatMap(({ id }) => byId.get(id) ?? []));
+    list.replaceChildren(
+      ...groups.map((group) => {
+        const element = stamp("#group-template");
+        const heading = find(element, ".group-title", HTMLElement);
+        heading.textContent = t(`group.${group.name}`);
+        heading.hidden = groups.length === 1;
+        const members = group.styles.flatMap(({ id }) => byId.get(id)?.element ?? []);
+        find(element, ".group-cards", HTMLElement).append(...members);
+        return element;
+      }),
+    );
+    cards.forEach((card) => card.show(store.state));
     showMatches();
-    showChoice(list, store.state);
+    const card = cards.find(({ element }) => element.dataset.style === focused);
+    card?.choose.focus();
+  };
+
+  store.watch(["styles", "library"], ({ library }) => {
+    list.setAttribute("aria-busy", String(library === "loading"));
+    showCards();
     showFirstChosen(list);
   });
-  store.watch(["mix"], (state) => showChoice(list, state));
+  store.watch(["favourites"], showCards);
+  store.watch(["mix"], (state) => cards.forEach((card) => card.show(state)));
   search.addEventListener("input", showMatches);
   noteButton.addEventListener("click", () => {
     if (store.state.library === "failed") return loadStyles();
@@ -54,40 +86,6 @@ export function connectGallery(store, loadStyles, actions) {
     showMatches();
     search.focus();
   });
-}
-
-/**
- * @param {Store} store
- * @param {Style} style
- * @param {import("./custom-styles.js").StyleActions} actions
- */
-function makeCard(store, style, actions) {
-  const card = stamp("#card-template");
-  card.dataset.style = style.id;
-  card.classList.toggle("is-outdated", style.needs_retune);
-  showPreview(find(card, ".card-preview", HTMLImageElement), style.preview);
-  find(card, ".card-title", HTMLElement).textContent = style.title;
-  find(card, ".card-credit", HTMLElement).textContent =
-    style.kind === "custom" ? customCredit(style) : style.credit;
-  const choose = find(card, ".card-choose", HTMLButtonElement);
-  choose.disabled = style.needs_retune;
-  choose.addEventListener("click", () => store.update({ mix: only(style.id) }));
-  const discard = find(card, ".card-delete", HTMLButtonElement);
-  discard.hidden = style.kind !== "custom";
-  discard.setAttribute("aria-label", t("card.delete-label", { title: style.title }));
-  discard.addEventListener("click", () => actions.askToDelete(style));
-  const anew = find(card, ".card-retune", HTMLButtonElement);
-  anew.hidden = !(style.needs_retune && style.can_retune);
-  anew.setAttribute("aria-label", t("card.retune-label", { title: style.title }));
-  anew.addEventListener("click", () => actions.retune(style));
-  const toggle = find(card, ".card-add", HTMLButtonElement);
-  toggle.hidden = style.needs_retune;
-  toggle.addEventListener("click", () => {
-    const { mix } = store.state;
-    const change = mix.some((part) => part.id === style.id) ? remove : add;
-    store.update({ mix: change(mix, style.id) });
-  });
-  return card;
 }
 
 /**
@@ -100,44 +98,5 @@ function showFirstChosen(list) {
   if (!(chosen instanceof HTMLElement)) return;
   const card = chosen.getBoundingClientRect();
   const box = list.getBoundingClientRect();
-  list.scrollTo({
-    left: list.scrollLeft + card.left - box.left - (box.width - card.width) / 2,
-    top: list.scrollTop + card.top - box.top - (box.height - card.height) / 2,
-  });
-}
-
-/** @param {Style} style */
-function customCredit({ needs_retune: isOutdated, can_retune: canLearn }) {
-  if (!isOutdated) return t("card.yours");
-  return t(canLearn ? "card.outdated" : "card.outdated-lost");
-}
-
-/**
- * @param {HTMLElement} list
- * @param {Readonly<State>} state
- */
-function showChoice(list, { mix, styles }) {
-  const chosen = new Set(mix.map((part) => part.id));
-  const titles = new Map(styles.map((style) => [style.id, style.title]));
-  for (const card of /** @type {HTMLCollectionOf<HTMLElement>} */ (list.children)) {
-    const id = card.dataset.style ?? "";
-    const isChosen = chosen.has(id);
-    card.classList.toggle("is-chosen", isChosen);
-    find(card, ".card-choose", HTMLElement).setAttribute("aria-pressed", String(isChosen));
-    const toggle = find(card, ".card-add", HTMLButtonElement);
-    toggle.disabled = !isChosen && mix.length >= MAX_PARTS;
-    const label = t(isChosen ? "blend.remove" : "blend.add", { title: titles.get(id) ?? id });
-    toggle.setAttribute("aria-label", label);
-    toggle.title = toggle.disabled ? t("blend.full", { count: MAX_PARTS }) : label;
-    find(toggle, "use", SVGUseElement).setAttribute("href", isChosen ? "#i-minus" : "#i-plus");
-  }
-}
-
-/**
- * For searching: without case and accents.
- *
- * @param {string} text
- */
-function fold(text) {
-  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  list.scrollTo({ top: list.scrollTop + card.top - box.top - (box.height - card.height) / 2 });
 }

@@ -50,7 +50,7 @@ export function connectMix(store) {
     label.htmlFor = range.id;
     label.textContent = name;
     number.setAttribute("aria-label", t("blend.weight", { title: name }));
-    showPreview(find(element, ".part-preview", HTMLImageElement), style?.preview);
+    showPreview(find(element, ".part-preview", HTMLImageElement), style?.painting ?? style?.preview);
     const drop = find(element, ".part-remove", HTMLButtonElement);
     drop.setAttribute("aria-label", t("blend.drop", { title: name }));
     drop.addEventListener("click", () => {

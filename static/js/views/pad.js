@@ -23,7 +23,8 @@ export function connectPad(store) {
     mix.forEach(({ id }, index) => {
       const image = document.createElement("img");
       image.alt = "";
-      showPreview(image, styles.find((style) => style.id === id)?.preview);
+      const style = styles.find((candidate) => candidate.id === id);
+      showPreview(image, style?.painting ?? style?.preview);
       place(image, places[index]);
       point.before(image);
     });

@@ -32,10 +32,13 @@ export function connectPhoto(store, take, forget) {
     find(document, "#photo-file", HTMLElement).focus();
   });
 
+  const stage = find(document, "#stage", HTMLElement);
   const welcome = find(document, "#welcome", HTMLElement);
   const actions = find(document, "#photo-actions", HTMLElement);
   store.watch(["photo"], ({ photo }) => {
+    const hadFocus = welcome.contains(document.activeElement);
     welcome.hidden = photo !== null;
+    if (hadFocus && photo) stage.focus({ preventScroll: true }); // what follows it can be done now
     actions.hidden = photo === null;
   });
 }
