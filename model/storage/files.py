@@ -1,5 +1,6 @@
 """Durable writes: a reader sees the old file or the new one, never half of one."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -78,3 +79,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def quarantine(path: Path) -> None:
+    """Move a damaged file out of the way, where it can still be looked at."""
+    folder = path.parent / "quarantine"
+    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps it, unused
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)

@@ -37,12 +37,12 @@ class Catalogue:
 
     Attributes
     ----------
-    problem
+    problems
         Why it cannot be read; empty where it can, or where there is none.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.problem = ""
+        self.problems: dict[str, str] = {}
         self._works: Mapping[str, Provenance] = {}
         try:
             entries = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ class Catalogue:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, AttributeError):
-            self.problem = "damaged catalogue"
+            self.problems["catalogue"] = "damaged catalogue"
         self._ranks = {id_: rank for rank, id_ in enumerate(self._works)}
 
     def rank(self, style: Style) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """Styles on disk: built-in ones, and custom ones that come, change and go."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.storage.files import write_together
+from model.storage.files import quarantine, write_together
 from model.styles.catalogue import Catalogue
 from model.styles.style import (
     STYLE_ID,
@@ -27,14 +26,6 @@ from model.styles.style_file import load_style, pack_style
 ROW_ROOM = 10  # how many times the largest number of the built-in rows a custom row may reach
 
 _Stamp = tuple[int, int, int]  # modification time in ns, size in bytes, the file's own number
-
-
-def quarantine(path: Path) -> None:
-    """Move a damaged file out of the way, where it can still be looked at."""
-    folder = path.parent / "quarantine"
-    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps it, unused
-        folder.mkdir(exist_ok=True)
-        path.replace(folder / path.name)
 
 
 def _stamp(path: Path) -> _Stamp:
@@ -65,13 +56,11 @@ class StyleLibrary:
         self.built_in = built_in
         self.custom = custom
         self.network = network
-        self.problems: dict[str, str] = {}
+        self.catalogue = Catalogue(built_in)
+        self.problems = dict(self.catalogue.problems)
         self.foreign: dict[str, Style] = {}
         self._styles: dict[str, Style] = {}
         self._loaded: dict[Path, tuple[_Stamp, Style]] = {}
-        self.catalogue = Catalogue(built_in)
-        if self.catalogue.problem:
-            self.problems["catalogue"] = self.catalogue.problem
         self.refresh()
 
     def __len__(self) -> int:
