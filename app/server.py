@@ -58,9 +58,10 @@ def serve(settings: Settings | None = None) -> int:
 
 
 def _end_process(code: int) -> NoReturn:
-    """End without waiting for threads; a worker ends by itself, and what is saved is saved."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
+    """End without waiting for threads; a worker ends by itself, and what is saved is saved.
+
+    Nor for what reads the log, as logging or flushing would: each line was written when logged.
+    """
     os._exit(code)
 
 

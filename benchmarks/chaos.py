@@ -62,7 +62,7 @@ class Chaos:
         self.good = self.stylize_by_command()
         self.compared: Counter[int] = Counter()  # pictures, by levels from the command line's
         self.widest = 0.0  # share of a picture's values that are off
-        self.longest_stop = 0.0
+        self.stops: list[tuple[float, float, float]] = []
         self.memory: dict[int, tuple[int, int]] = {}
 
     def stylize_by_command(self) -> list[tuple[bytes, np.ndarray]]:
@@ -206,21 +206,37 @@ class Chaos:
             elif kind in ("server", "stop"):
                 self.up.clear()
                 number = signal.SIGKILL if kind == "server" else signal.SIGTERM
-                begun = time.monotonic()
-                self.process.send_signal(number)
-                code = self.process.wait(60)
-                seconds = time.monotonic() - begun
+                code, seconds, gone = self.end_server(number)
                 if kind == "stop":
-                    self.longest_stop = max(self.longest_stop, seconds)
-                if kind == "stop" and (code != 0 or seconds > GRACE_S + SLACK_S):
                     load = os.getloadavg()[0]
+                    self.stops.append((round(seconds, 1), round(gone, 1), round(load, 1)))
+                if kind == "stop" and (code != 0 or seconds > GRACE_S + SLACK_S):
                     fault = f"a stop ended with {code} after {seconds:.1f} s, load {load:.1f}"
                     self.faults.append(fault)
-                    print(fault, self.log.read_text()[-3000:], sep="\n", flush=True)
+                    print(time.strftime("%X"), fault, self.log.read_text()[-3000:], flush=True)
                 self.start()
             elif kind == "disk" and not self.fill_disk():
                 continue
             self.kills[kind] += 1
+
+    def end_server(self, number: signal.Signals) -> tuple[int, float, float]:
+        """Its exit code, and seconds until it began to exit, and until the kernel had it gone."""
+        begun, exits = time.monotonic(), 0.0
+        self.process.send_signal(number)
+        while self.process.poll() is None:
+            if not exits and self.exiting():
+                exits = time.monotonic() - begun
+            time.sleep(0.02)
+        gone = time.monotonic() - begun
+        return self.process.returncode, exits or gone, gone
+
+    def exiting(self) -> bool:
+        """Whether the server has asked to be gone: its threads then have a SIGKILL each to take."""
+        with suppress(OSError, IndexError):
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            pending = int(status.partition("SigPnd:")[2].split()[0], 16)
+            return "State:\tZ" in status or bool(pending >> (signal.SIGKILL - 1) & 1)
+        return False
 
     def fill_disk(self) -> bool:
         """Fill the disk under the data for two seconds, where it is one of its own."""
@@ -339,7 +355,8 @@ def main() -> None:
     for what, count in sorted(chaos.statuses.items()):
         print(f"{count:6d}  {what}")
     print("harm:", dict(chaos.kills), "- jobs accepted:", len(chaos.jobs))
-    print(f"slowest good answer {chaos.slowest:.1f} s, longest stop {chaos.longest_stop:.1f} s;")
+    print(f"slowest good answer {chaos.slowest:.1f} s")
+    print(f"stops: seconds until exit, until gone, load: {chaos.stops}")
     print(f"pictures by levels from the command line's: {dict(chaos.compared)},", end=" ")
     print(f"in at most {chaos.widest:.3%} of a picture's values")
     for fault in chaos.faults:
