@@ -5,6 +5,7 @@
     python benchmarks/serving.py styles       # one style against another style per request
     python benchmarks/serving.py throughput   # the service's against the engine's own
     python benchmarks/serving.py mixed        # small pictures alone and beside large ones
+    python benchmarks/serving.py painting     # small pictures alone and beside a large one's job
     python benchmarks/serving.py start        # process start to ready
 
 Arrivals are an open loop: a slow answer does not delay the next request, as no user waits for
@@ -93,6 +94,7 @@ async def running_service(arguments: argparse.Namespace) -> AsyncIterator[httpx2
                 env=environment,
                 stderr=stream,
             )
+        arguments.pid = process.pid
         try:
             while not (match := re.search(r"running on (http://[^ ]+)", log.read_text())):
                 if process.poll() is not None:
@@ -267,6 +269,60 @@ async def measure_mixed(arguments: argparse.Namespace) -> None:
         print(f"p95 of the small ones: {ratio:.2f} times that alone")
 
 
+def peak_memory_mb(pid: int) -> float:
+    """Of a process so far; Linux."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1000 if found else float("nan")
+
+
+async def measure_painting(arguments: argparse.Namespace) -> None:
+    """A large picture as a job by itself, then with small pictures beside it; those alone before.
+
+    The estimate is asked for before each: at first it is a guess from the warm-up.
+    """
+    width, height = arguments.width, arguments.width * 3 // 4
+    large = make_photo(width)  # a square, of which three quarters are taken
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(large)).crop((0, 0, width, height)).save(stream, "JPEG", quality=90)
+    async with running_service(arguments) as client:
+        styles = await style_ids(client)
+        small = make_photo(arguments.side)
+        await asyncio.sleep(4)  # the fast path is checked
+        alone = await arrive(client, small, styles, arguments.rate, arguments.seconds)
+        alone.show(f"{arguments.side} px alone")
+        for beside in (False, True):
+            sizes = await client.get("/v1/sizes", params={"width": width, "height": height})
+            estimate = sizes.json()["sizes"][-1]["seconds"]
+            begun = time.perf_counter()
+            files, fields = {"image": ("a.jpg", stream.getvalue())}, {"style": styles[0]}
+            job = (await client.post("/v1/pictures", files=files, data=fields)).json()
+            painting = asyncio.create_task(wait_for_picture(client, job["id"]))
+            while beside and not painting.done():
+                run = await arrive(client, small, styles, arguments.rate, arguments.seconds)
+                run.show(f"{arguments.side} px beside {width} x {height}")
+                for rank in (50, 95):
+                    ratio = percentile(run.latencies, rank) / percentile(alone.latencies, rank)
+                    print(f"  p{rank}: {ratio:.2f} times that alone")
+            await painting
+            seconds = time.perf_counter() - begun
+            result = await client.get(f"/v1/pictures/{job['id']}/result")
+            size = Image.open(io.BytesIO(result.content)).size
+            print(
+                f"{size[0]} x {size[1]} painted in {seconds:.1f} s, "
+                f"{'with' if beside else 'without'} small ones; estimate before {estimate:.1f} s; "
+                f"peak memory {peak_memory_mb(arguments.pid):.0f} MB"
+            )
+
+
+async def wait_for_picture(client: httpx2.AsyncClient, id_: str) -> None:
+    """Until a large picture is done."""
+    while (job := (await client.get(f"/v1/pictures/{id_}")).json())["state"] != "done":
+        if job["state"] not in ("queued", "running"):
+            raise SystemExit(str(job))
+        await asyncio.sleep(0.25)
+
+
 async def measure_start(arguments: argparse.Namespace) -> None:
     """Start to ready, several times."""
     for _ in range(arguments.rounds):
@@ -280,6 +336,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], object]] = {
     "styles": measure_styles,
     "throughput": measure_throughput,
     "mixed": measure_mixed,
+    "painting": measure_painting,
     "start": measure_start,
 }
 
@@ -293,6 +350,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="weights folder; default: the shipped one")
     parser.add_argument("--side", type=int, default=256, help="px of the (small) pictures")
     parser.add_argument("--large", type=int, default=1024, help="px of the large pictures")
+    parser.add_argument("--width", type=int, default=4000, help="px of the picture as a job")
     parser.add_argument("--rate", type=float, default=1.0, help="requests per second")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of a run")
     parser.add_argument("--requests", type=int, default=20, help="requests of a closed run")

@@ -116,12 +116,15 @@ class PictureFiles:
     def claim(self, attempts: int, running: bool) -> None:
         """Keep how often it was begun, and whether somebody is at it.
 
+        Not synced: that outlives the process, and a process that is told to stop does not wait for
+        the disk. A power cut may lose it, which costs a picture nothing.
+
         Raises
         ------
         OSError
             It cannot be stored.
         """
-        write_atomically(self._claim, _pack({"attempts": attempts, "running": running}))
+        self._claim.write_bytes(_pack({"attempts": attempts, "running": running}))
 
     def mark_fetched(self) -> None:
         """Leave a note that its result was fetched in full."""

@@ -164,8 +164,8 @@ class Painter:
         finally:
             painting.cancel()
             await asyncio.gather(painting, return_exceptions=True)
-            if files.wanted:
-                with suppress(OSError):
+            with suppress(OSError):
+                if files.wanted:
                     files.claim(files.attempts - given_back, running=False)
             files.lock.close()
 
