@@ -23,6 +23,10 @@ HOUSE = (
 )
 TRAINING = ("model.training", "model.study", "app.jobs.learner", "app.jobs.worker")
 HTTP = ("fastapi", "starlette", "uvicorn", "h11", "app.web")
+ONE_MEANING = (  # each once stood for two or three things
+    *("Order", "Recipe", "Progress", "Follow", "Rendering", "Precision", "BASE", "draw"),
+    *("random_at", "LossNetworks", "parse_mix", "render_preview", "STOP_S", "PATIENCE_S"),
+)
 KNOW_NOTHING_OF_HTTP = (
     *("model", "app.events", "app.jobs", "app.engine", "app.pictures", "app.library"),
 )
@@ -88,6 +92,19 @@ def test_a_web_process_never_imports_the_training_side() -> None:
         waiting |= (IMPORTS[name] & MODULES.keys()) - found
     assert "model.inference.stylizer" in found
     assert not {name for name in found if lies_in(name, TRAINING)}
+
+
+def test_these_names_mean_one_thing() -> None:
+    homes: dict[str, list[str]] = {name: [] for name in ONE_MEANING}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            names = [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+            if isinstance(node, ast.Assign):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            for name in homes.keys() & set(names):
+                homes[name].append(module)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+    assert sum(map(len, homes.values())) > len(ONE_MEANING) / 2, "they are looked for"
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
