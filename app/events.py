@@ -10,6 +10,7 @@ from typing import Any
 from model.storage.files import write_atomically
 
 TAIL_BYTES = 4096  # holds the last few events
+LAST_ALONE = ("preview", "revision", "step")  # what the next one of the name makes pointless
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class EventReader:
         self._offset = 0
 
     def read(self) -> list[Event]:
-        """What has come since; of previews the last one alone, for they share an address."""
+        """What has come since; of previews and the like the last one alone."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -124,8 +125,8 @@ class EventReader:
             event = _parse(line)
             if event is not None and self._count > self._after:
                 events.append(Event(self._count, event["event"], event["data"]))
-        last = max((e.id for e in events if e.name == "preview"), default=0)
-        return [event for event in events if event.name != "preview" or event.id == last]
+        last = {event.name: event.id for event in events}
+        return [e for e in events if e.name not in LAST_ALONE or e.id == last[e.name]]
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -3,69 +3,28 @@
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import Tensor
 
+from app.jobs.locks import changing_styles
+from app.library_errors import (
+    BuiltInIdError,
+    BuiltInStyleError,
+    NoPaintingError,
+    NoSourceError,
+    NoStylePreviewError,
+    NoSuchStyleError,
+    RetuneFirstError,
+    RetuneNotNeededError,
+)
 from model.styles.catalogue import Provenance
 from model.styles.library import StyleLibrary
-from model.styles.style import Style, StyleError, UnknownStyleError
+from model.styles.style import Style, UnknownStyleError
 from model.styles.style_file import pack_style, read_style
-
-
-class LibraryError(StyleError):
-    """What the library refuses; the text is a sentence for people."""
-
-
-class NoSuchStyleError(LibraryError):
-    """There is no style of this id."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no style of this id.")
-
-
-class NoStylePreviewError(LibraryError):
-    """A style without a preview."""
-
-    def __init__(self) -> None:
-        super().__init__("The style has no preview.")
-
-
-class NoPaintingError(LibraryError):
-    """A style without a copy of its picture."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no copy of the style's picture.")
-
-
-class BuiltInStyleError(LibraryError):
-    """Built-in styles stay."""
-
-    def __init__(self) -> None:
-        super().__init__("Built-in styles cannot be deleted.")
-
-
-class BuiltInIdError(LibraryError):
-    """A custom style cannot have a built-in style's id."""
-
-    def __init__(self) -> None:
-        super().__init__("A built-in style has this id.")
-
-
-class RetuneNotNeededError(LibraryError):
-    """Only styles of another network are learned anew."""
-
-    def __init__(self) -> None:
-        super().__init__("The style fits the network as it is.")
-
-
-class NoSourceError(LibraryError):
-    """Nothing to learn a style anew from."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no copy of the style's picture; learn it from the picture anew.")
 
 
 @dataclass(frozen=True)
@@ -95,6 +54,12 @@ class Entry:
     can_retune: bool
     provenance: Provenance
 
+    @property
+    def can_improve(self) -> bool:
+        """Whether its row is a prediction, or was cut short, and there is what to learn from."""
+        unfinished = self.style.training.get("unfinished") is True
+        return unfinished and self.can_retune and not self.needs_retune
+
 
 @dataclass(frozen=True)
 class StylePicture:
@@ -119,10 +84,18 @@ class SharedLibrary:
     """A style library that several threads use. Every call may touch the disk: never on the loop.
 
     What another process adds to the folder (a fine-tuning worker, say) is taken in at every look.
+
+    Parameters
+    ----------
+    library
+        The styles of one network.
+    jobs
+        The folder of jobs, which change styles too; none, there are none.
     """
 
-    def __init__(self, library: StyleLibrary) -> None:
+    def __init__(self, library: StyleLibrary, jobs: Path | None = None) -> None:
         self._library = library
+        self._jobs = jobs
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -228,8 +201,15 @@ class SharedLibrary:
         created = style.created or datetime.now(UTC).isoformat(timespec="seconds")
         return replace(style, id=id_, kind="custom", created=created)
 
-    def store(self, style: Style, preview: bytes | None) -> tuple[Entry, bool]:
+    def store(
+        self, style: Style, preview: bytes | None, painting: bytes | None = None
+    ) -> tuple[Entry, bool]:
         """Store a custom style; also says whether its id is new.
+
+        Parameters
+        ----------
+        preview, painting
+            WebP; see `StyleLibrary.add`.
 
         Raises
         ------
@@ -238,9 +218,9 @@ class SharedLibrary:
         OSError
             It cannot be stored; nothing changed.
         """
-        with self._lock:
+        with self._lock, self._changing():
             known = style.id in self._library or style.id in self._library.foreign
-            return self._describe(self._library.add(style, preview)), not known
+            return self._describe(self._library.add(style, preview, painting)), not known
 
     def remove(self, id_: str) -> None:
         """Delete a custom style.
@@ -250,7 +230,7 @@ class SharedLibrary:
         NoSuchStyleError, BuiltInStyleError
             There is none, or it is built in.
         """
-        with self._lock:
+        with self._lock, self._changing():
             if self._find(id_).kind == "built-in":
                 raise BuiltInStyleError
             self._library.remove(id_)
@@ -268,10 +248,32 @@ class SharedLibrary:
             style = self._find(id_)
             if id_ in self._library:
                 raise RetuneNotNeededError
-            path = self._library.source_path(id_)
-            if path is None:
-                raise NoSourceError
-            return style, path.read_bytes()
+            return style, self._read_source(id_)
+
+    def improvable(self, id_: str) -> tuple[Style, bytes]:
+        """A custom style of this network, and the copy of its picture.
+
+        Raises
+        ------
+        NoSuchStyleError, BuiltInStyleError, RetuneFirstError, NoSourceError
+            There is no such style, it is built in, of another network, or there is no copy.
+        """
+        with self._lock:
+            style = self._find(id_)
+            if style.kind == "built-in":
+                raise BuiltInStyleError
+            if id_ not in self._library:
+                raise RetuneFirstError
+            return style, self._read_source(id_)
+
+    def _read_source(self, id_: str) -> bytes:
+        path = self._library.source_path(id_)
+        if path is None:
+            raise NoSourceError
+        return path.read_bytes()
+
+    def _changing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._jobs is None else changing_styles(self._jobs)
 
     def _find(self, id_: str) -> Style:
         if not self._library.is_fresh(id_):

@@ -195,7 +195,7 @@ def _open_library(services: Services) -> SharedLibrary:
     )
     for id_, problem in library.problems.items():
         _logger.warning("a style is left out", extra={"style": id_, "problem": problem})
-    return SharedLibrary(library)
+    return SharedLibrary(library, jobs_folder(settings.data_dir))
 
 
 def _open_predictor(services: Services) -> StylePredictor | str:

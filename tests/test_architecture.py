@@ -18,7 +18,15 @@ HOUSE = (
     *("model.inference", "model.training", "model.study"),
     *("app.settings", "app.logs", "app.metrics", "app.pools", "app.events"),
     *("app.jobs", "app.engine", "app.decoding", "app.pictures"),
-    *("app.library", "app.services", "app.web", "app.prediction", "app.rendering", "app.routes"),
+    *(
+        "app.library_errors",
+        "app.library",
+        "app.services",
+        "app.web",
+        "app.prediction",
+        "app.rendering",
+        "app.routes",
+    ),
     *("app.main", "app.server", "app.commands", "app.cli", "app.launch"),
 )
 TRAINING = ("model.training", "model.study", "app.jobs.learner", "app.jobs.worker")
@@ -29,6 +37,7 @@ ONE_MEANING = (  # each once stood for two or three things
 )
 KNOW_NOTHING_OF_HTTP = (
     *("model", "app.events", "app.jobs", "app.engine", "app.pictures", "app.library"),
+    "app.library_errors",
 )
 
 

@@ -77,7 +77,8 @@ def retune(
     from app.jobs.desk import Jobs
     from app.jobs.errors import JobError
     from app.jobs.order import retune_order
-    from app.library import LibraryError, SharedLibrary
+    from app.library import SharedLibrary
+    from app.library_errors import LibraryError
     from app.settings import Settings
     from model.network.weights import NETWORK_FILE, load_weights
 

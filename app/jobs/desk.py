@@ -20,6 +20,7 @@ from app.jobs.errors import (
 from app.jobs.files import JobFiles, jobs_folder
 from app.jobs.job import Job
 from app.jobs.order import Order, job_id
+from app.jobs.pace import LearningPace, estimate
 from app.settings import Settings
 
 FRESH_S = 0.4  # for so long a list is used again
@@ -65,8 +66,11 @@ class Jobs:
         with self._listing:
             if monotonic() >= self._fresh_until:
                 records = self._database.list(limit=2 * MAX_KEPT)
-                self._digests = {r.id: Order.of(r.order).digest for r in records}
-                self._listed = [self._describe(record) for record in records]
+                orders = {record.id: Order.of(record.order) for record in records}
+                self._digests = {id_: order.digest for id_, order in orders.items()}
+                jobs = [self._describe(record) for record in records]
+                steps = {id_: order.recipe.get("steps") for id_, order in orders.items()}
+                self._listed = estimate(jobs, steps, LearningPace(self._folder))
                 self._fresh_until = monotonic() + FRESH_S
             return self._listed
 
@@ -134,7 +138,7 @@ class Jobs:
                 if job.id == id_:
                     self._check_same(order, id_)
                     return job
-                if order.kind == "retune" and job.learns == order.style and not job.finished:
+                if order.kind != "new" and job.learns == order.style and not job.finished:
                     return job
             self._check_room(jobs)
             files = self.files(id_)
@@ -176,6 +180,36 @@ class Jobs:
                 self.files(id_).clear()  # no worker will
             self._stale()
         return self.find(id_)
+
+    def cancel_learning(self, style: str) -> None:
+        """Cancel whatever learns a style.
+
+        Raises
+        ------
+        JobsUnavailableError
+            The database does not answer.
+        """
+        self._stale()
+        for job in self.all():
+            if job.learns == style and not job.finished:
+                self.cancel(job.id)
+
+    def prepare(self, id_: str, order: Order) -> Job | None:
+        """The job that was queued under this id before; None where one could be queued now.
+
+        Raises
+        ------
+        KeyReusedError, QueueFullError, JobsUnavailableError
+            As `submit`, before anything is done.
+        """
+        self._stale()
+        jobs = self.all()
+        for job in jobs:
+            if job.id == id_:
+                self._check_same(order, id_)
+                return job
+        self._check_room(jobs)
+        return None
 
     def prune(self) -> None:
         """Drop records of jobs that ended long ago, and files that no record names.
@@ -230,6 +264,8 @@ class Jobs:
     def _describe(self, record: Record) -> Job:
         order, files = Order.of(record.order), self.files(record.id)
         progress = files.events.last("progress") or {}
+        if (tick := files.events.last("step")) and tick["step"] >= progress.get("step", 0):
+            progress = progress | tick
         job = Job(
             id=record.id,
             kind=order.kind,

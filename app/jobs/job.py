@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-JobKind = Literal["new", "retune"]
+JobKind = Literal["new", "retune", "improve"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
@@ -17,7 +17,8 @@ class Job:
     id
         24 hex digits.
     kind
-        ``new``, or ``retune``: a style learned anew for another network.
+        ``new``, ``retune``: a style learned anew for another network, or ``improve``: one that
+        can be used already.
     title
         Of the style.
     state
@@ -59,4 +60,5 @@ class Job:
     @property
     def style(self) -> str | None:
         """Id of the style, once there is one."""
-        return self.learns if self.state == "succeeded" else None
+        is_there = self.state == "succeeded" or self.kind == "improve"
+        return self.learns if is_there else None

@@ -7,9 +7,10 @@ Each piece ends with a checkpoint, so whatever happens, no more than a piece is 
 import errno
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
 
@@ -18,7 +19,9 @@ from torch import Tensor
 
 from app.jobs.files import JobFiles, jobs_folder
 from app.jobs.order import Order
+from app.jobs.pace import LearningPace
 from app.jobs.priority import Deference
+from app.jobs.publication import Publication
 from app.settings import Settings
 from model.inference.device import choose_device, free_memory
 from model.inference.look import Look
@@ -31,7 +34,9 @@ from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.files import disk_is_full, write_atomically
 from model.styles.library import StyleLibrary
-from model.styles.style import Style, StyleError, UnknownStyleError
+from model.styles.options import STEPS_FROM_ROW, STROKE_SIZE, TRAINING_STEPS
+from model.styles.prediction import NoPredictorError, open_predictor
+from model.styles.style import StyleError
 from model.training.checkpoint import CheckpointError
 from model.training.loop import Progress
 from model.training.one_style import FinetuneRecipe, Finetuning
@@ -39,6 +44,8 @@ from model.training.one_style import FinetuneRecipe, Finetuning
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0
 PREVIEW_SIDE = 256  # px
+PUBLISH_EVERY_S = 8.0
+TICK_S = 1.0
 
 T = TypeVar("T")
 
@@ -112,9 +119,11 @@ class Learner:
         self._deference.give_way(lambda: self._unwanted(session))
         if self._unwanted(session):
             return False
-        finished = session.finetuning.advance(should_stop, session.report)
+        finished = session.finetuning.advance(should_stop, session.report, session.tick)
         if not finished and not self._unwanted(session):
             session.show()
+            if order.kind == "improve":  # it is in use: the better, the sooner
+                session.publish_now_and_then()
         return finished
 
     def _unwanted(self, session: "_Session") -> bool:
@@ -122,15 +131,10 @@ class Learner:
 
     def _publish(self, job: str, order: Order) -> str:
         session = self._open(job, order)
-        style = session.style()
-        library = session.library
-        library.refresh()
-        if order.kind == "retune":
-            style = _renew(library, style)
-        preview = render_preview(session.stylizer, style.code)
-        if not session.files.asked_to_stop:
-            library.add(style, preview, session.files.picture.read_bytes())
-        return style.id
+        session.publish(finished=True)
+        if (pace := session.finetuning.seconds_per_step) is not None:
+            session.pace.note(pace)
+        return order.style
 
     def _open(self, job: str, order: Order) -> "_Session":
         if self._session is None or self._session.job != job:
@@ -170,7 +174,11 @@ class _Session:
         self.library = StyleLibrary(
             settings.weights_dir / "styles", weights.fingerprint, settings.data_dir / "styles"
         )
-        self.recipe = FinetuneRecipe(**order.recipe)
+        self.publication = Publication(settings.data_dir, job, order, self.files, self.library)
+        self.pace = LearningPace(jobs_folder(settings.data_dir))
+        self.start = self._start(settings.weights_dir)
+        steps = TRAINING_STEPS.default if self.start is None else STEPS_FROM_ROW
+        self.recipe = FinetuneRecipe(**({"steps": steps} | order.recipe))
         encoder = load_encoder(find_encoder(settings.weights_dir))
         try:
             self.finetuning = self._finetuning(weights, encoder, str(device))
@@ -181,6 +189,21 @@ class _Session:
         last = self.files.events.last("progress")
         self._reported = 0 if last is None else int(last["step"])
         self._shown_at = time.monotonic() - PREVIEW_EVERY_S / 2
+        self._published_at = time.monotonic()
+        self._ticked_at = -math.inf
+        self.tick()
+
+    def _start(self, weights: Path) -> Tensor | None:
+        """The row to start from: the style's own, else its prediction; none, the nearest blend."""
+        current = self.publication.current()
+        if self.order.kind == "improve" and current is not None:
+            return current.code
+        try:
+            predictor = open_predictor(weights, self.library.network)
+        except NoPredictorError:
+            return None
+        stroke_size = self.order.recipe.get("stroke_size", STROKE_SIZE.default)
+        return predictor.predict(load_picture(self.files.picture).rgb, stroke_size)
 
     def _finetuning(self, weights: Weights, encoder: LossNetwork, device: str) -> Finetuning:
         return Finetuning(
@@ -191,6 +214,7 @@ class _Session:
             self.recipe,
             self.files.training,
             device=device,
+            start=self.start,
         )
 
     def _rows(self, original: Tensor) -> Tensor:
@@ -210,6 +234,42 @@ class _Session:
             }
             self.files.events.append("progress", data)
 
+    def tick(self) -> None:
+        """Tell how far it is, every second or so: a step may take several."""
+        run = self.finetuning
+        if time.monotonic() - self._ticked_at < TICK_S or run.step < self._reported:
+            return
+        self._ticked_at = time.monotonic()
+        data: dict[str, Any] = {"step": run.step, "steps": run.steps}
+        pace = run.seconds_per_step or self.pace.seconds_per_step
+        if pace is not None:
+            data["eta_s"] = round(pace * (run.steps - run.step), 1)
+        self.files.events.append("step", data)
+
+    def publish_now_and_then(self) -> None:
+        """Publish what is better than what is there, but not all the time."""
+        if time.monotonic() - self._published_at >= PUBLISH_EVERY_S:
+            self.publish(finished=False)
+            self._published_at = time.monotonic()
+
+    def publish(self, finished: bool) -> None:
+        """Put the row so far into the library, unless the style has a better one already."""
+        row, current = self.finetuning.row, self.publication.current()
+        usable = current is not None and current.network == self.library.network
+        measure = self.finetuning.measure
+        if usable and current is not None and measure(row) >= measure(current.code):
+            if not finished:
+                return
+            row = current.code
+        training: dict[str, Any] = {"recipe": self.recipe.to_dict(), "steps": self.finetuning.step}
+        if not finished:
+            training["unfinished"] = True
+        preview = render_preview(self.stylizer, row) if finished else None
+        style = self.publication.put(row, training, preview, self.files.picture.read_bytes())
+        if style is not None and self.order.kind == "improve":
+            data = {"step": self.finetuning.step, "revision": style.revision}
+            self.files.events.append("revision", data)
+
     def show(self) -> None:
         """Render the preview of the style so far, every few seconds."""
         if time.monotonic() - self._shown_at < PREVIEW_EVERY_S:
@@ -223,31 +283,6 @@ class _Session:
         write_atomically(self.files.preview, encode_picture(pastiche, "webp", QUALITY))
         self.files.events.append("preview", {"step": self.finetuning.step})
         self._shown_at = time.monotonic()
-
-    def style(self) -> Style:
-        """What has been learned."""
-        training: dict[str, Any] = {
-            "recipe": self.recipe.to_dict(),
-            "steps": self.finetuning.step,
-        }
-        return Style(
-            self.order.style,
-            self.order.title,
-            self.finetuning.row,
-            self.stylizer.fingerprint,
-            kind="custom",
-            created=self.order.created,
-            training=training,
-        )
-
-
-def _renew(library: StyleLibrary, style: Style) -> Style:
-    """The style as it was, but with its row for the network of today."""
-    try:
-        old = library.find(style.id)
-    except UnknownStyleError:  # it is not to come back
-        raise StyleError("the style was deleted meanwhile") from None
-    return replace(old, code=style.code, network=style.network, training=style.training)
 
 
 def _reason(error: Exception) -> str:

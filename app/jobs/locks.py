@@ -2,11 +2,16 @@
 
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 if sys.platform != "win32":
     import fcntl
+
+LOOK_S = 0.01
 
 
 class FileLock:
@@ -65,3 +70,21 @@ class FileLock:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def changing_styles(jobs: Path) -> Iterator[None]:
+    """Change the folder of custom styles as the one process that does so; waits for its turn.
+
+    Parameters
+    ----------
+    jobs
+        The folder of jobs. Where there can be none, no job changes styles, and nothing is locked.
+    """
+    with FileLock(jobs / "locks" / "styles.lock") as lock:
+        try:
+            while not lock.acquire():
+                time.sleep(LOOK_S)
+        except OSError:
+            pass
+        yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from model.styles.options import CHOSEN
+from model.styles.options import CHOSEN, STEPS_FROM_ROW, TRAINING_STEPS
 from model.styles.style import Style
 
 
@@ -18,7 +18,8 @@ class Order:
     Parameters
     ----------
     kind
-        ``new``, or ``retune``: learn a style anew for another network.
+        ``new``, ``retune``: learn a style anew for another network, or ``improve``: go on from the
+        row that a style has.
     style
         Id of the style that is to come of it.
     title
@@ -29,14 +30,17 @@ class Order:
         Of all that was asked for, to tell a second try from another order.
     created
         ISO 8601, UTC.
+    revision
+        Of the style that is to be improved: of another one the job would know nothing.
     """
 
-    kind: Literal["new", "retune"]
+    kind: Literal["new", "retune", "improve"]
     style: str
     title: str
     recipe: dict[str, Any]
     digest: str = ""
     created: str = ""
+    revision: str = ""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Order":
@@ -53,9 +57,22 @@ class Order:
 
 def retune_order(style: Style) -> Order:
     """Learn a style as it was learned first, with its own options."""
+    return Order("retune", style.id, style.title, _chosen_options(style), created=now())
+
+
+def improve_order(style: Style) -> Order:
+    """Go on learning a style from the row that it has, with its own options."""
+    recipe = _chosen_options(style)
+    revision = style.revision
+    return Order("improve", style.id, style.title, recipe, created=now(), revision=revision)
+
+
+def _chosen_options(style: Style) -> dict[str, Any]:
     learned = style.training.get("recipe", {})
     recipe = {name: learned[name] for name in CHOSEN if name in learned}
-    return Order("retune", style.id, style.title, recipe, created=now())
+    if recipe.get("steps") in (TRAINING_STEPS.default, STEPS_FROM_ROW):
+        del recipe["steps"]  # not chosen: how many it takes depends on where it starts
+    return recipe
 
 
 def now() -> str:

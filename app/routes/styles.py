@@ -1,9 +1,11 @@
 """``/v1/styles``: the library, its previews and its portable files."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from app.jobs.errors import JobsUnavailableError
 from app.library import Entry, StylePicture
 from app.rendering import check_style, render_style_preview
 from app.services import InjectedServices
@@ -138,8 +140,10 @@ async def import_style(
     dependencies=[KeyRequired],
 )
 async def remove_style(id: StyleIdInPath, services: InjectedServices) -> None:
-    """Delete a custom style; built-in ones stay."""
+    """Delete a custom style; built-in ones stay. A job that learns it is cancelled."""
     await services.library_pool.run(services.styles.remove, id)
+    with suppress(JobsUnavailableError):  # the job finds the style gone, and ends by itself
+        await services.jobs_pool.run(services.jobs.cancel_learning, id)
 
 
 def describe(entry: Entry) -> StyleInfo:
@@ -160,6 +164,7 @@ def describe(entry: Entry) -> StyleInfo:
         painting=f"{address}/painting?revision={style.revision}" if entry.has_painting else None,
         file=f"{address}/file",
         needs_retune=entry.needs_retune,
+        can_improve=entry.can_improve,
         can_retune=entry.can_retune,
         group=entry.provenance.group,
         movement=entry.provenance.movement,

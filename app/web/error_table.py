@@ -19,13 +19,14 @@ from app.jobs.errors import (
     QueueFullError,
     UnknownJobError,
 )
-from app.library import (
+from app.library_errors import (
     BuiltInIdError,
     BuiltInStyleError,
     NoPaintingError,
     NoSourceError,
     NoStylePreviewError,
     NoSuchStyleError,
+    RetuneFirstError,
     RetuneNotNeededError,
 )
 from app.pictures.errors import (
@@ -87,6 +88,7 @@ ANSWERS: Mapping[type[Exception], tuple[int, str, str | None]] = {
     NoPaintingError: (404, "no_painting", None),
     BuiltInStyleError: (403, "built_in_style", None),
     BuiltInIdError: (409, "built_in_style", None),
+    RetuneFirstError: (409, "needs_retune", None),
     RetuneNotNeededError: (409, "retune_not_needed", None),
     NoSourceError: (409, "no_source", None),
     UnknownPictureError: (404, "unknown_picture", None),

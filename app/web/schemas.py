@@ -48,6 +48,9 @@ class StyleInfo(BaseModel):
     needs_retune: bool = Field(
         description="It was learned for another network, and cannot be used before a retune."
     )
+    can_improve: bool = Field(
+        description="It is as predicted, or learning it was cut short: improving it is worth it."
+    )
     can_retune: bool = Field(description="Whether a copy of its picture is there to learn from.")
 
 
@@ -61,12 +64,14 @@ class JobInfo(BaseModel):
     """A style being learned, or one that was. What does not apply is left out."""
 
     id: str = Field(pattern=STYLE_ID_PATTERN)
-    kind: JobKind = Field(description="retune: learned anew for this network.")
+    kind: JobKind = Field(
+        description="retune: learned anew for this network; improve: of use already."
+    )
     title: str = Field(description="Of the style.")
     state: JobState
     created: str = Field(description="ISO 8601, UTC.")
     learns: str = Field(description="Id that the style has, or will have.")
-    style: str | None = Field(None, description="Id of the style, once succeeded.")
+    style: str | None = Field(None, description="Id of the style, once it can be used.")
     step: int | None = Field(None, description="Training steps done; none before the first.")
     steps: int | None = Field(None, description="Training steps at most.")
     losses: dict[str, float] | None = Field(

@@ -40,6 +40,8 @@ STYLE_WEIGHT: Final = Option(0.1, 10, 1.0)
 """Factor on the style loss against the content loss."""
 TRAINING_STEPS: Final = Option(10, 5000, 100)
 """At most; it ends earlier once nothing more is gained."""
+STEPS_FROM_ROW: Final = 25
+"""The default where a row of the style is there to start from: its prediction, for example."""
 
 CHOSEN = ("stroke_size", "style_weight", "steps")
 """The options' names, as a recipe has them."""
