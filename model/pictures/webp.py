@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 APART_PIXELS = 4_000_000  # above: starting a process takes longer than a smaller picture
 REDUCING_GAP = 2.0  # a picture is shrunk fast to twice the size wanted, and well from there
-OUT_OF_MEMORY = 3  # exit code
+BROKEN, OUT_OF_MEMORY = 3, 4  # exit codes
 
 
 def load_webp(file: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
@@ -42,7 +42,7 @@ def load_webp(file: ImageFile.ImageFile, size: tuple[int, int]) -> Image.Image:
 
 
 def load_webp_apart(data: bytes, size: tuple[int, int]) -> Image.Image | None:
-    """As `load_webp`, of a file's bytes, in another process; None if none can be started.
+    """As `load_webp`, of a file's bytes, in another process; None if none can do it.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load_webp_apart(data: bytes, size: tuple[int, int]) -> Image.Image | None:
     MemoryError
         The machine is out of memory.
     """
-    command = [sys.executable, "-I", __file__, *map(str, size)]
+    command = [sys.executable, "-P", __file__, *map(str, size)]  # -P: this folder holds no modules
     try:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -67,8 +67,10 @@ def load_webp_apart(data: bytes, size: tuple[int, int]) -> Image.Image | None:
             raise
     if process.returncode in (OUT_OF_MEMORY, -9):  # 9: the system's way to find memory
         raise MemoryError
-    if process.returncode != 0 or len(pixels) != 4 * size[0] * size[1]:
+    if process.returncode == BROKEN or process.returncode < 0:  # a decoder may crash over a file
         raise ValueError("no WebP")
+    if process.returncode != 0 or len(pixels) != 4 * size[0] * size[1]:
+        return None
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
 
 
@@ -101,3 +103,5 @@ if __name__ == "__main__":
         _answer(sys.stdin.buffer, sys.stdout.buffer, (int(sys.argv[1]), int(sys.argv[2])))
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
+    except Exception:
+        sys.exit(BROKEN)
