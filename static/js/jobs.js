@@ -12,7 +12,7 @@
  * @property {number} [eta_s]
  * @property {string} [style] The id of the style that came of it.
  * @property {string} [reason] Why it failed, or what it waits for.
- * @property {readonly number[]} [curve] Style losses so far; put together here.
+ * @property {readonly import("./curve.js").Point[]} [curve] Style losses so far; put together here.
  * @property {string} [preview] Address of a picture in the style so far.
  * @property {boolean} [offline] Whether the connection to its events is lost.
  */
@@ -33,7 +33,7 @@ const CHANGES = {
   progress: ({ curve = [] }, data) => ({
     ...data,
     state: "running",
-    curve: [...curve, data.losses.style],
+    curve: [...curve, { step: data.step, loss: data.losses.style }],
   }),
   preview: (_, { preview }) => ({ preview }),
   state: (_, data) => ({ reason: undefined, ...data }),

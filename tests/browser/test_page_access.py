@@ -121,3 +121,51 @@ def test_another_language_is_chosen_at_once_and_kept(pastiche: Pastiche, photo: 
     expect(page.get_by_role("button", name="Herunterladen")).to_be_enabled(timeout=15_000)
     page.get_by_label("Sprache").select_option("English")
     expect(page.get_by_role("button", name="Download")).to_be_enabled()
+
+
+def test_targets_fit_fingers(
+    browser: Browser, shared_server: RunningServer, photo: MakePhoto
+) -> None:
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    pastiche = Pastiche(page, shared_server.url).open()
+
+    def small_targets() -> list[str]:
+        found: list[str] = page.evaluate(
+            """() => [...document.querySelectorAll("a, button, select, label.button, .switch,"
+              + "input:not([type=checkbox], [type=file])")]
+              .filter((each) => each.checkVisibility({ visibilityProperty: true }))
+              .map((each) => [each, each.getBoundingClientRect()])
+              .filter(([each, box]) => box.bottom > 0 && Math.min(box.width, box.height) < 43.5)
+              .map(([each, box]) => `${each.outerHTML.slice(0, 60)} ${box.width} ${box.height}`)"""
+        )
+        return found
+
+    assert small_targets() == []
+    expect(page.get_by_text("Drop a photo anywhere")).to_be_hidden()
+    pastiche.upload(photo())
+    pastiche.choose("Amber")
+    pastiche.blend_in("Birch")
+    pastiche.expect_result()
+    assert small_targets() == []
+    tools, picture = (page.locator(each).bounding_box() for each in (".tools", ".frame"))
+    assert tools is not None
+    assert picture is not None
+    assert tools["width"] * tools["height"] < 0.06 * picture["width"] * picture["height"]
+    context.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1024, 768), (1440, 900)])
+def test_the_picture_keeps_its_size_when_styles_join_the_blend(
+    pastiche: Pastiche, photo: MakePhoto, size: tuple[int, int]
+) -> None:
+    pastiche.page.set_viewport_size({"width": size[0], "height": size[1]})
+    pastiche.upload(photo())
+    pastiche.choose("Amber")
+    frame = pastiche.page.locator(".frame")
+    before = frame.evaluate("frame => frame.clientWidth")
+    for title in ("Birch", "Cobalt"):
+        pastiche.blend_in(title)
+        assert frame.evaluate("frame => frame.clientWidth") == before

@@ -78,8 +78,11 @@ def test_a_style_is_learned_watched_left_and_joins_the_gallery(
     expect(page.locator("#job-state")).to_have_text("Step 30 of 100, about 70 s left")
     expect(page.locator("#new-style-title")).to_have_text(title)
     expect(page.locator("#job-curve-line")).to_have_attribute(
-        "points", "0.00,2.00 50.00,30.00 100.00,58.00"
+        "points", "10.00,5.81 20.00,23.88 30.00,41.94"
     )
+    marks = page.locator("#job-curve-marks span")
+    expect(marks).to_have_text(["0.5", "1", "2", "5"])  # from the first point on, and not anew
+    expect(page.locator("#job-curve-end")).to_have_text("100 steps")
     expect(page.locator("#job-preview")).to_have_attribute("src", PIXEL)
     assert jobs.resumed_from == ["2"]
 

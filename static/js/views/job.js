@@ -1,5 +1,6 @@
 /** A style being learned: its curve, its preview, how far it is. */
 
+import { depthOf, polyline, scaleOf } from "../curve.js";
 import { find, stamp } from "../dom.js";
 import { inWords, isKeyMissing } from "../messages.js";
 import { formatNumber, t } from "../words.js";
@@ -8,6 +9,9 @@ import { formatNumber, t } from "../words.js";
  * @typedef {import("../jobs.js").Job} Job
  * @typedef {import("../jobs.js").Jobs} Jobs
  */
+
+/** Of the curve's drawing; it is stretched to its place. */
+const CURVE_SIZE = { width: 100, height: 60 };
 
 /**
  * @param {HTMLDialogElement} dialog
@@ -19,7 +23,7 @@ export function connectJobView(dialog, jobs, askForKey) {
   const state = find(element, "#job-state", HTMLElement);
   const progress = find(element, "#job-progress", HTMLProgressElement);
   const preview = find(element, "#job-preview", HTMLImageElement);
-  const line = find(element, "#job-curve-line", SVGPolylineElement);
+  const curve = find(element, "#job-curve", HTMLElement);
   const loss = find(element, "#job-loss", HTMLElement);
   const cancel = find(element, "#job-cancel", HTMLButtonElement);
   let id = "";
@@ -41,7 +45,7 @@ export function connectJobView(dialog, jobs, askForKey) {
     progress.value = done(job);
     preview.hidden = !job.preview;
     if (job.preview) preview.src = job.preview;
-    line.setAttribute("points", curvePoints(job.curve ?? []));
+    showCurve(curve, job);
     loss.textContent = job.losses
       ? t("job.loss-value", { loss: formatLoss(job.losses.style) })
       : t("job.loss");
@@ -100,18 +104,30 @@ function done({ step = 0, steps = 1 }) {
 }
 
 /**
- * Losses as points of a 100 by 60 box, on a logarithmic scale: most of the fall is at once.
+ * The curve with its axes.
  *
- * @param {readonly number[]} losses
+ * @param {HTMLElement} box
+ * @param {Job} job
  */
-function curvePoints(losses) {
-  const logs = losses.map((value) => Math.log(Math.max(value, Number.MIN_VALUE)));
-  const top = Math.max(...logs);
-  const span = top - Math.min(...logs) || 1;
-  return logs
-    .map((value, index) => {
-      const x = (index / Math.max(1, logs.length - 1)) * 100;
-      return `${x.toFixed(2)},${(2 + ((top - value) / span) * 56).toFixed(2)}`;
-    })
-    .join(" ");
+function showCurve(box, { curve = [], steps = 1 }) {
+  const line = find(box, "#job-curve-line", SVGPolylineElement);
+  const grid = find(box, "#job-curve-grid", SVGPathElement);
+  const marks = find(box, "#job-curve-marks", HTMLElement);
+  const end = find(box, "#job-curve-end", HTMLElement);
+  box.classList.toggle("is-empty", curve.length === 0);
+  if (curve.length === 0) return;
+  const scale = scaleOf(curve);
+  line.setAttribute("points", polyline(curve, steps, scale, CURVE_SIZE));
+  const depths = scale.marks.map((mark) => depthOf(mark, scale));
+  const { width, height } = CURVE_SIZE;
+  grid.setAttribute("d", depths.map((depth) => `M0 ${depth * height}H${width}`).join(""));
+  marks.replaceChildren(
+    ...scale.marks.map((mark, index) => {
+      const element = document.createElement("span");
+      element.textContent = formatNumber(mark, { maximumSignificantDigits: 2 });
+      element.style.setProperty("--depth", `${depths[index] * 100}%`);
+      return element;
+    }),
+  );
+  end.textContent = t("job.steps", { count: steps });
 }
