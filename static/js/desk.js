@@ -1,6 +1,9 @@
 /** Wires what there is to do with a photo; loaded with the first one. */
 
+import { connectContactSheet } from "./views/contact-sheet.js";
+import { connectLookHistory } from "./views/look-history.js";
 import { connectResult } from "./views/result.js";
+import { connectSheet } from "./views/sheet.js";
 import { connectStage } from "./views/stage.js";
 import { connectZoom } from "./views/zoom.js";
 
@@ -9,4 +12,7 @@ export function connectDesk(store) {
   connectStage(store);
   connectZoom(store);
   connectResult(store);
+  const openSheet = connectSheet();
+  connectLookHistory(store, openSheet);
+  connectContactSheet(store, openSheet);
 }

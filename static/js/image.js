@@ -84,6 +84,22 @@ export async function toPng(blob) {
   }
 }
 
+/**
+ * A smaller one of the same picture.
+ *
+ * @param {Blob} blob
+ * @param {number} side The longest, in px.
+ * @returns {Promise<Blob>}
+ */
+export async function shrinkPicture(blob, side) {
+  const bitmap = await decode(blob);
+  try {
+    return await shrink(bitmap, side, "image/webp"); // a PNG where the browser writes no WebP
+  } finally {
+    bitmap.close();
+  }
+}
+
 /** @param {Blob} blob */
 async function decode(blob) {
   try {

@@ -46,9 +46,12 @@ connectStatus(store, {
   key: () => askForKey(() => renderer.retry()),
   reload,
 });
+store.watch(["mix"], ({ mix }) => {
+  if (mix.length > 0) openDesk().catch(() => {}); // with a photo it is tried again
+});
 void loadStyles(store).then(offerNewStyles);
 
-/** What works on a photo is not needed before there is one; a failed try is made again. */
+/** What works on a photo is not needed at first; a failed try is made again. */
 function openDesk() {
   desk ??= import("./desk.js").then(
     ({ connectDesk }) => connectDesk(store),

@@ -13,8 +13,10 @@
 
 import { readPhoto } from "./image.js";
 import { forgetAll, keep, recall } from "./kept.js";
-import { chooseFirstStyle } from "./library.js";
+import { chooseFirstStyle, keepKnownStyles } from "./library.js";
 import { explain } from "./messages.js";
+import { parseRecipe } from "./recipe.js";
+import { recallLooks } from "./tried-looks.js";
 
 const KEPT_AS = "photo";
 /** Of a larger one the smaller copy is kept. */
@@ -53,16 +55,19 @@ export class Photos {
   }
 
   /**
-   * The photo that an earlier visit has kept.
+   * The photo that an earlier visit has kept, in its look where the address has none.
    *
    * @param {(photo: Photo) => void} announce Called before it is shown.
    */
   async restore(announce) {
     const turn = (this.#turn += 1);
-    const photo = await this.#recall();
+    const [photo, [newest]] = await Promise.all([this.#recall(), recallLooks()]);
     if (!photo) return;
     if (turn !== this.#turn) return URL.revokeObjectURL(photo.url);
     announce(photo);
+    const look = newest && parseRecipe(newest.recipe);
+    if (look && this.#store.state.mix.length === 0) this.#store.update(look);
+    keepKnownStyles(this.#store);
     this.#show(photo);
   }
 
@@ -83,7 +88,7 @@ export class Photos {
   /** Nothing of any photo stays, here or on the device. */
   forget() {
     this.#turn += 1;
-    this.#store.update({ photo: null, notice: null });
+    this.#store.update({ photo: null, notice: null, tried: [] });
     this.#remembered.forEach(({ url }) => URL.revokeObjectURL(url));
     this.#remembered.clear();
     void forgetAll();

@@ -8,6 +8,8 @@
  * @typedef {import("./messages.js").Notice} Notice
  * @typedef {import("./jobs.js").Job} Job
  * @typedef {import("./api.js").Format} Format
+ * @typedef {import("./look-history.js").LookHistory} LookHistory
+ * @typedef {import("./tried-looks.js").TriedLook} TriedLook
  *
  * @typedef {object} State
  * @property {readonly Style[]} styles The library; empty until it is loaded.
@@ -20,6 +22,8 @@
  * @property {Format | null} format Of the result; none chosen, the photo's own.
  * @property {number} quality Of JPEG and WebP, 1 to 100.
  * @property {boolean} moving Whether a control is being moved: previews will do.
+ * @property {LookHistory} history Of the looks, for undo and redo.
+ * @property {readonly TriedLook[]} tried Looks that were seen, the newest first.
  * @property {Rendering | null} rendering What is shown as the result.
  * @property {boolean} working Whether a picture is being rendered.
  * @property {Notice | null} notice What the user should know, and can do.
@@ -30,6 +34,7 @@
  */
 
 import { keptFavourites } from "./favourites.js";
+import { NO_HISTORY } from "./look-history.js";
 import { currentLanguage } from "./words.js";
 
 /** @type {State} */
@@ -44,6 +49,8 @@ const INITIAL = {
   format: null,
   quality: 90,
   moving: false,
+  history: NO_HISTORY,
+  tried: [],
   rendering: null,
   working: false,
   notice: null,
