@@ -5,6 +5,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -12,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from app.web.errors import ApiError
+from app.web.shell import WORKER, render_worker
 
 TEXT_TYPES = ("text/", "application/json", "application/manifest+json", "image/svg+xml")
 MAX_COMPRESSED_FILES = 256
@@ -64,6 +66,7 @@ class Page:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
         self._files = CompressedFiles(directory=folder, html=True) if folder is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,10 +93,13 @@ class Page:
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(404)
         try:
-            if self._files is None:
+            if self._files is None or self._folder is None:
                 raise HTTPException(404)
+            if scope["path"] == f"/{WORKER}":
+                script = await run_in_threadpool(render_worker, self._folder)
+                return Response(script, media_type="text/javascript")
             return await self._files.get_response(self._files.get_path(scope), scope)
-        except HTTPException:
+        except (HTTPException, FileNotFoundError):
             if scope["path"] == "/":
                 return PlainTextResponse(NO_PAGE)
             raise HTTPException(404) from None

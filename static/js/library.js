@@ -1,6 +1,6 @@
 /** The server's styles, and what is chosen kept in step with them. */
 
-import { listStyles } from "./api.js";
+import { UnreachableError, listStyles } from "./api.js";
 import { explain, isBusy } from "./messages.js";
 import { only, scale } from "./mix.js";
 import { t } from "./words.js";
@@ -19,12 +19,14 @@ const FIRST_STYLE = "starry-night";
 export async function loadStyles(store) {
   store.update({ library: "loading" });
   try {
-    store.update({ styles: await listStyles(), library: "ready" });
+    const styles = await listStyles();
+    if (store.state.isOffline) store.update({ isOffline: false, notice: null });
+    store.update({ styles, library: "ready" });
   } catch (error) {
     const notice = explain(error);
     store.update({ notice });
     if (!isBusy(error)) {
-      store.update({ library: "failed" });
+      store.update({ library: "failed", isOffline: error instanceof UnreachableError });
       return;
     }
     const pauseMs = Math.max(1, error.retryAfter) * 1000;

@@ -6,6 +6,7 @@ import { explain } from "./messages.js";
 import { only } from "./mix.js";
 import { Photos } from "./photos.js";
 import { Renderer } from "./renderer.js";
+import { keepShell } from "./shell.js";
 import { Store } from "./store.js";
 import { t } from "./words.js";
 import { connectAddress } from "./views/address.js";
@@ -22,7 +23,7 @@ import { connectTrail } from "./views/trail.js";
 
 const store = new Store();
 const renderer = new Renderer(store);
-const reload = () => void loadStyles(store);
+const reload = () => void loadStyles(store).then(offerNewStyles);
 const askForKey = connectKey();
 
 /** @type {import("./views/new-style.js").NewStyle | null} */
@@ -49,7 +50,8 @@ connectStatus(store, {
 store.watch(["mix"], ({ mix }) => {
   if (mix.length > 0) openDesk().catch(() => {}); // with a photo it is tried again
 });
-void loadStyles(store).then(offerNewStyles);
+reload();
+keepShell();
 
 /** What works on a photo is not needed at first; a failed try is made again. */
 function openDesk() {
@@ -71,10 +73,11 @@ function forget() {
 
 /** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */
 async function offerNewStyles() {
+  if (newStyle || store.state.isOffline) return;
   try {
     const jobs = await listJobs();
     const { connectNewStyle } = await import("./views/new-style.js");
-    newStyle = connectNewStyle(store, { jobs, askForKey, onStyle });
+    newStyle ??= connectNewStyle(store, { jobs, askForKey, onStyle });
   } catch (error) {
     if (error instanceof ApiError) return;
     const { text, advice } = explain(error);

@@ -29,6 +29,7 @@
  * @property {Notice | null} notice What the user should know, and can do.
  * @property {number | null} busyUntil When the server is asked again, in ms since the epoch.
  * @property {readonly Job[]} jobs New styles being learned.
+ * @property {boolean} isOffline Whether the styles could not be loaded because no answer came.
  * @property {readonly string[]} favourites Ids of styles marked with a star.
  * @property {import("./words.js").Language} language
  */
@@ -56,6 +57,7 @@ const INITIAL = {
   notice: null,
   busyUntil: null,
   jobs: [],
+  isOffline: false,
   favourites: keptFavourites(),
   language: currentLanguage(),
 };

@@ -88,7 +88,8 @@ def shared_server(
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    # Without the service worker, which fetches the whole page anew for each of them.
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, service_workers="block")
     context.set_default_timeout(10_000)
     yield context
     context.close()

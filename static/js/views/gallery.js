@@ -37,11 +37,12 @@ export function connectGallery(store, loadStyles, actions) {
     for (const group of list.querySelectorAll(".group")) {
       /** @type {HTMLElement} */ (group).hidden = !group.querySelector(".card:not([hidden])");
     }
-    const { library, styles } = store.state;
+    const { library, styles, isOffline } = store.state;
     count.textContent = styles.length === 0 ? "" : formatNumber(matches);
     note.hidden = library === "loading" || matches > 0;
     const hasFailed = library === "failed";
-    noteText.textContent = t(hasFailed ? "gallery.failed" : "gallery.no-match");
+    const failure = isOffline ? "offline.text" : "gallery.failed";
+    noteText.textContent = t(hasFailed ? failure : "gallery.no-match");
     noteButton.textContent = t(hasFailed ? "action.retry" : "gallery.show-all");
     keys.settle();
   };
@@ -80,6 +81,9 @@ export function connectGallery(store, loadStyles, actions) {
   store.watch(["favourites"], showCards);
   store.watch(["mix"], (state) => cards.forEach((card) => card.show(state)));
   search.addEventListener("input", showMatches);
+  window.addEventListener("online", () => {
+    if (store.state.isOffline) loadStyles();
+  });
   noteButton.addEventListener("click", () => {
     if (store.state.library === "failed") return loadStyles();
     search.value = "";
