@@ -72,7 +72,7 @@ class FakeJobs:
                 kind, data = self.events[sent]
                 sent += 1
                 yield f"id: {sent}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
-                if kind == "state":
+                if kind == "state" and data["state"] != "running":
                     return
                 if sent == self.hang_up_after:
                     self.hang_up_after = None

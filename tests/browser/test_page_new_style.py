@@ -115,6 +115,17 @@ def test_a_job_that_fails_says_why(learning: Pastiche, jobs: FakeJobs, photo: Ma
     expect(learning.notice).to_contain_text("“Waves” could not be learned. The disk is full.")
 
 
+def test_a_job_that_waits_says_for_what(
+    learning: Pastiche, jobs: FakeJobs, photo: MakePhoto
+) -> None:
+    start_job(learning, photo(60, 60), "Waves")
+    state = learning.page.locator("#job-state")
+    jobs.events.append(("state", {"state": "running", "reason": "The disk is full."}))
+    expect(state).to_have_text("The disk is full.")
+    jobs.events += [("state", {"state": "running"}), progress(10, 4.0)]
+    expect(state).to_contain_text("Step 10")
+
+
 def test_a_painting_that_cannot_be_read_is_named_in_the_form(
     learning: Pastiche, tmp_path: Path
 ) -> None:
