@@ -55,6 +55,11 @@ export function useKey(key) {
   apiKey = key;
 }
 
+/** Whether the server was given a key. */
+export function hasKey() {
+  return apiKey !== "";
+}
+
 /** @returns {Promise<Style[]>} */
 export async function listStyles() {
   const response = await request("/v1/styles");
@@ -68,18 +73,31 @@ export async function listStyles() {
  *   the photo.
  * @returns {Promise<Answer>}
  */
-export async function stylize(photo, { mix, strength, keepColors }, options = {}) {
-  const { format, quality, signal } = options;
+export async function stylize(photo, look, options = {}) {
+  const { signal } = options;
   const form = new FormData();
   form.set("image", photo, "photo");
-  form.set("mix", JSON.stringify(mix.map(({ id, weight }) => ({ style: id, weight }))));
-  form.set("strength", strength.toFixed(4));
-  form.set("preserve_color", String(keepColors));
-  if (format) form.set("format", format);
-  if (quality) form.set("quality", String(quality));
+  for (const [name, value] of Object.entries(stylizeFields(look, options))) form.set(name, value);
   const response = await request("/v1/stylize", { method: "POST", body: form, signal });
   const queue = /queue;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   return { blob: await read(response.blob()), queueSeconds: queue ? Number(queue[1]) / 1000 : 0 };
+}
+
+/**
+ * What a look and an encoding are to the API.
+ *
+ * @param {Look} look
+ * @param {{format?: Format, quality?: number}} encoding
+ * @returns {Record<string, string>}
+ */
+export function stylizeFields({ mix, strength, keepColors }, { format, quality }) {
+  return {
+    mix: JSON.stringify(mix.map(({ id, weight }) => ({ style: id, weight }))),
+    strength: String(Number(strength.toFixed(4))),
+    preserve_color: String(keepColors),
+    ...(format && { format }),
+    ...(quality && format !== "png" && { quality: String(quality) }),
+  };
 }
 
 /**

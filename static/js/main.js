@@ -10,6 +10,7 @@ import { keepShell } from "./shell.js";
 import { Store } from "./store.js";
 import { t } from "./words.js";
 import { connectAddress } from "./views/address.js";
+import { connectCode } from "./views/code.js";
 import { connectCustomStyles } from "./views/custom-styles.js";
 import { connectGallery } from "./views/gallery.js";
 import { connectKey } from "./views/key.js";
@@ -33,6 +34,7 @@ let desk = null;
 const photos = new Photos(store, openDesk);
 
 connectLanguage(store);
+connectCode(store);
 connectAddress(store);
 const { settle } = connectTrail(store, photos);
 connectPhoto(store, (file) => void photos.take(file), forget);
