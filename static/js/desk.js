@@ -1,5 +1,6 @@
 /** Wires what there is to do with a photo; loaded with the first one. */
 
+import { connectBatch } from "./views/batch.js";
 import { connectContactSheet } from "./views/contact-sheet.js";
 import { connectLookHistory } from "./views/look-history.js";
 import { connectResult } from "./views/result.js";
@@ -12,6 +13,7 @@ export function connectDesk(store) {
   connectStage(store);
   connectZoom(store);
   connectResult(store);
+  connectBatch(store);
   const openSheet = connectSheet();
   connectLookHistory(store, openSheet);
   connectContactSheet(store, openSheet);

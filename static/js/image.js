@@ -48,11 +48,44 @@ export async function readPhoto(file, id = makeIdentity()) {
       Math.max(width, height) > SMALL_SIDE ? await shrink(bitmap, SMALL_SIDE, type) : standard;
     const name = file.name.replace(/\.[^.]*$/, "") || "photo";
     const url = URL.createObjectURL(file);
-    const format = FORMATS[file.type] ?? "jpeg";
+    const format = formatFor(file.type);
     return { id, name, url, width, height, small, standard, full, format, shrunk };
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * What the server gets of a photo that is not shown: small, unless its full size is asked for.
+ *
+ * @param {File} file
+ * @param {boolean} fullSize
+ * @returns {Promise<Blob>}
+ */
+export async function copyForServer(file, fullSize) {
+  const bitmap = await decode(file);
+  const side = Math.max(bitmap.width, bitmap.height);
+  const wanted = fullSize ? side : Math.min(side, STANDARD_SIDE);
+  try {
+    if (wanted === side && SERVER_TYPES.includes(file.type)) return file;
+    return await shrink(
+      bitmap,
+      wanted,
+      ALPHA_TYPES.includes(file.type) ? "image/png" : "image/jpeg",
+    );
+  } finally {
+    bitmap.close();
+  }
+}
+
+/**
+ * Of a result, unless another one is chosen.
+ *
+ * @param {string} type Of the photo.
+ * @returns {import("./api.js").Format}
+ */
+export function formatFor(type) {
+  return FORMATS[type] ?? "jpeg";
 }
 
 /**

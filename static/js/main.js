@@ -37,8 +37,15 @@ connectLanguage(store);
 connectCode(store);
 connectAddress(store);
 const { settle } = connectTrail(store, photos);
-connectPhoto(store, (file) => void photos.take(file), forget);
-connectDrops((file) => (newStyle?.isOpen() ? newStyle.takePainting(file) : photos.take(file)));
+connectPhoto(store, {
+  take: (sample) => void photos.take(sample),
+  takeAll: (files) => void photos.takeAll(files),
+  forget,
+});
+connectDrops((files) => {
+  if (newStyle?.isOpen()) newStyle.takePainting(files[0]);
+  else void photos.takeAll(files);
+});
 connectGallery(store, reload, connectCustomStyles(store, { reload, askForKey, learnAnew }));
 connectMix(store);
 connectPad(store);

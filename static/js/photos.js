@@ -17,10 +17,13 @@ import { chooseFirstStyle, keepKnownStyles } from "./library.js";
 import { explain } from "./messages.js";
 import { parseRecipe } from "./recipe.js";
 import { recallLooks } from "./tried-looks.js";
+import { t } from "./words.js";
 
 const KEPT_AS = "photo";
 /** Of a larger one the smaller copy is kept. */
 const MOST_KEPT_BYTES = 30e6;
+/** How many photos are painted together. */
+const MOST_TOGETHER = 500;
 /** How many photos Back can return to. */
 const MOST_REMEMBERED = 8;
 
@@ -43,15 +46,49 @@ export class Photos {
 
   /** @param {File | Promise<File>} pending */
   async take(pending) {
+    if (await this.#take([pending])) this.#store.update({ together: [] });
+  }
+
+  /**
+   * Photos that are chosen together: the first one that can be read is shown, to choose a look on.
+   *
+   * @param {readonly File[]} files
+   */
+  async takeAll(files) {
+    const pictures = files.filter(({ type }) => type === "" || type.startsWith("image/"));
+    const chosen = pictures.length > 0 ? pictures : files;
+    const count = chosen.length;
+    if (count === 1) return this.take(chosen[0]);
+    if (count === 0 || !(await this.#take(chosen))) return;
+    const text = t("batch.chosen", { count });
+    const advice =
+      count > MOST_TOGETHER ? t("batch.too-many", { most: MOST_TOGETHER }) : t("batch.advice");
+    const together = chosen.slice(0, MOST_TOGETHER);
+    this.#store.update({ together, notice: { text, advice, isGood: count <= MOST_TOGETHER } });
+  }
+
+  /**
+   * @param {readonly (File | Promise<File>)[]} candidates
+   * @returns {Promise<boolean>} Whether one of them is shown now.
+   */
+  async #take(candidates) {
     const turn = (this.#turn += 1);
-    try {
-      const photo = await this.#read(await pending);
-      if (turn !== this.#turn) return URL.revokeObjectURL(photo.url);
-      this.#show(photo);
-    } catch (error) {
-      const { text, advice } = explain(error); // there is nothing that could be sent again
-      if (turn === this.#turn) this.#store.update({ notice: { text, advice } });
+    /** @type {unknown} */
+    let problem;
+    for (const pending of candidates) {
+      try {
+        const photo = await this.#read(await pending);
+        if (turn === this.#turn) this.#show(photo);
+        else URL.revokeObjectURL(photo.url);
+        return turn === this.#turn;
+      } catch (error) {
+        problem = error;
+        if (turn !== this.#turn) return false;
+      }
     }
+    const { text, advice } = explain(problem); // there is nothing that could be sent again
+    this.#store.update({ notice: { text, advice } });
+    return false;
   }
 
   /**
@@ -88,7 +125,7 @@ export class Photos {
   /** Nothing of any photo stays, here or on the device. */
   forget() {
     this.#turn += 1;
-    this.#store.update({ photo: null, notice: null, tried: [] });
+    this.#store.update({ photo: null, notice: null, tried: [], together: [], batch: null });
     this.#remembered.forEach(({ url }) => URL.revokeObjectURL(url));
     this.#remembered.clear();
     void forgetAll();

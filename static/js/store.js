@@ -10,6 +10,7 @@
  * @typedef {import("./api.js").Format} Format
  * @typedef {import("./look-history.js").LookHistory} LookHistory
  * @typedef {import("./tried-looks.js").TriedLook} TriedLook
+ * @typedef {import("./batch.js").BatchState} BatchState
  *
  * @typedef {object} State
  * @property {readonly Style[]} styles The library; empty until it is loaded.
@@ -24,6 +25,8 @@
  * @property {boolean} moving Whether a control is being moved: previews will do.
  * @property {LookHistory} history Of the looks, for undo and redo.
  * @property {readonly TriedLook[]} tried Looks that were seen, the newest first.
+ * @property {readonly File[]} together Photos that were chosen together; empty where it was one.
+ * @property {BatchState | null} batch Such photos being painted, or painted.
  * @property {Rendering | null} rendering What is shown as the result.
  * @property {boolean} working Whether a picture is being rendered.
  * @property {Notice | null} notice What the user should know, and can do.
@@ -52,6 +55,8 @@ const INITIAL = {
   moving: false,
   history: NO_HISTORY,
   tried: [],
+  together: [],
+  batch: null,
   rendering: null,
   working: false,
   notice: null,

@@ -9,15 +9,16 @@ const FILE_INPUTS = ["#photo-file", "#photo-again", "#photo-camera"];
 
 /**
  * @param {import("../store.js").Store} store
- * @param {(file: File | Promise<File>) => void} take
- * @param {() => void} forget
+ * @param {object} actions
+ * @param {(sample: Promise<File>) => void} actions.take
+ * @param {(files: readonly File[]) => void} actions.takeAll
+ * @param {() => void} actions.forget
  */
-export function connectPhoto(store, take, forget) {
+export function connectPhoto(store, { take, takeAll, forget }) {
   for (const selector of FILE_INPUTS) {
     const input = find(document, selector, HTMLInputElement);
     input.addEventListener("change", () => {
-      const file = input.files?.[0];
-      if (file) take(file);
+      takeAll([...(input.files ?? [])]);
       input.value = ""; // the same file may be chosen again
     });
   }
@@ -46,7 +47,7 @@ export function connectPhoto(store, take, forget) {
 /**
  * Pictures that are dropped or pasted anywhere in the window.
  *
- * @param {(file: File) => void} take
+ * @param {(files: readonly File[]) => void} take At least one.
  */
 export function connectDrops(take) {
   const veil = find(document, "#drop-veil", HTMLElement);
@@ -65,15 +66,15 @@ export function connectDrops(take) {
   });
   window.addEventListener("drop", (event) => {
     root.classList.remove("is-dropping");
-    const file = event.dataTransfer?.files[0];
-    if (!file) return;
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length === 0) return;
     event.preventDefault();
-    take(file);
+    take(files);
   });
   window.addEventListener("paste", (event) => {
-    const file = event.clipboardData?.files[0];
-    if (!file) return;
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length === 0) return;
     event.preventDefault();
-    take(file);
+    take(files);
   });
 }

@@ -9,6 +9,8 @@ import { connectSlider } from "./slider.js";
 import { announce } from "./status.js";
 
 const CONFIRMATION_MS = 1600;
+/** In which the browser has surely begun to read what it saves. */
+const REVOKE_MS = 60_000;
 
 /**
  * @typedef {import("../store.js").Store} Store
@@ -35,7 +37,7 @@ export function connectResult(store) {
 
   on(store, download, async () => {
     const file = resultFile(store.state);
-    if (file) save(file, file.name);
+    if (file) saveFile(file);
   });
   share.hidden = !canShare();
   on(store, share, async () => {
@@ -141,16 +143,13 @@ function resultFile(state) {
   return new File([rendering.blob], `${name}.${formatOf(state)}`, { type: rendering.blob.type });
 }
 
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function save(blob, name) {
+/** @param {File} file */
+export function saveFile(file) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  link.href = URL.createObjectURL(file);
+  link.download = file.name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href)); // once the browser has begun to read it
+  setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_MS);
 }
 
 /**
