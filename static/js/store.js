@@ -11,6 +11,7 @@
  * @typedef {import("./look-history.js").LookHistory} LookHistory
  * @typedef {import("./tried-looks.js").TriedLook} TriedLook
  * @typedef {import("./batch.js").BatchState} BatchState
+ * @typedef {import("./views/second-look.js").SecondLook} SecondLook
  *
  * @typedef {object} State
  * @property {readonly Style[]} styles The library; empty until it is loaded.
@@ -27,6 +28,7 @@
  * @property {readonly TriedLook[]} tried Looks that were seen, the newest first.
  * @property {readonly File[]} together Photos that were chosen together; empty where it was one.
  * @property {BatchState | null} batch Such photos being painted, or painted.
+ * @property {SecondLook | null} second A look that the chosen one is compared with.
  * @property {Rendering | null} rendering What is shown as the result.
  * @property {boolean} working Whether a picture is being rendered.
  * @property {Notice | null} notice What the user should know, and can do.
@@ -57,6 +59,7 @@ const INITIAL = {
   tried: [],
   together: [],
   batch: null,
+  second: null,
   rendering: null,
   working: false,
   notice: null,

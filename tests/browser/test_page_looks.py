@@ -136,3 +136,39 @@ def test_a_contact_sheet_waits_for_a_busy_server_and_stops_when_closed(
     server.stop()
     assert all("429" in complaint for complaint in complaints)
     complaints.clear()
+
+
+def test_two_looks_under_one_divider_or_beside_each_other(
+    pastiche: Pastiche, photo: MakePhoto
+) -> None:
+    page, before = pastiche.page, pastiche.page.locator("#before")
+    compare = page.get_by_role("button", name="Compare", exact=True)
+    pastiche.upload(photo(400, 300))
+    pastiche.expect_result()
+    own = before.get_attribute("src")
+    compare.click()
+    expect(compare).to_have_attribute("aria-pressed", "true")
+    expect(pastiche.divider).to_have_value("50")
+    pastiche.choose("Birch")
+    pastiche.expect_result()
+    expect(page.locator("#second-title")).to_have_text("B: Amber")
+    expect(before).to_have_attribute("alt", "B: Amber")
+    assert before.get_attribute("src") != own
+    expect(page.locator("#chip-before")).to_have_text("B")
+
+    page.get_by_label("Beside each other").check()
+    expect(pastiche.divider).to_be_hidden()
+    left, right = before.bounding_box(), pastiche.result.bounding_box()
+    assert left is not None
+    assert right is not None
+    assert left["x"] + left["width"] <= right["x"]
+    assert abs(left["width"] / left["height"] - 4 / 3) < 0.05
+
+    page.get_by_role("button", name="Swap").click()
+    expect(page).to_have_url(re.compile("#s=amber:1"))
+    expect(page.locator("#second-title")).to_have_text("B: Birch")
+    pastiche.expect_result()
+    page.get_by_role("button", name="Stop comparing").click()
+    expect(before).to_have_attribute("src", own or "")
+    expect(pastiche.divider).to_have_value("0")
+    expect(compare).to_be_focused()

@@ -22,7 +22,8 @@ export function connectZoom(store) {
 
   /** The factor at which pixels are pixels. */
   const pixels = () => {
-    const width = store.state.photo?.width ?? 0;
+    const { photo, second } = store.state;
+    const width = (photo?.width ?? 0) * (second?.isBeside ? 2 : 1);
     return (width * factor) / (frame.getBoundingClientRect().width * devicePixelRatio || 1);
   };
   const levels = () => [...LEVELS, pixels()].filter((level) => level >= 1).sort((a, b) => a - b);
@@ -69,7 +70,12 @@ export function connectZoom(store) {
     },
     { passive: false },
   );
-  store.watch(["photo"], () => zoom(1));
+  let shape = "";
+  store.watch(["photo", "second"], ({ photo, second }) => {
+    const next = JSON.stringify([photo?.id, second?.isBeside ?? false]);
+    if (next !== shape) zoom(1);
+    shape = next;
+  });
 
   connectPan(scroller, () => factor > 1);
 
