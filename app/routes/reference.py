@@ -14,8 +14,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 router = APIRouter(include_in_schema=False)
 
 _STYLE = """
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color-scheme: light dark; }
+html { color-scheme: light dark; --ground: #f6f4f0; --ink: #1f1d1a; --accent: #0b6b58;
+  background: var(--ground); color: var(--ink); }
+@media (prefers-color-scheme: dark) {
+  html { --ground: #171614; --ink: #efece6; --accent: #6fd3ba; }
+}
+a { color: var(--accent); }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }
 section { border-top: 1px solid #8888; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; }
@@ -70,7 +75,9 @@ def render_reference(schema: dict[str, Any]) -> str:
         f"<body><main><h1>{escape(info['title'])} API</h1>"
         f"<p>{escape(info.get('summary', ''))} The same, for programs: "
         '<a href="/openapi.json">openapi.json</a>. Every error is a problem document '
-        f"(RFC 9457) with a code.</p><ul>{contents}</ul>{sections}</main></body></html>"
+        '(RFC 9457) with a code. <a href="/">The page</a> writes what is chosen on it as a call, '
+        "in curl and in Python: For programmers, at its foot.</p>"
+        f"<ul>{contents}</ul>{sections}</main></body></html>"
     )
 
 

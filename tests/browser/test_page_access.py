@@ -169,3 +169,16 @@ def test_the_picture_keeps_its_size_when_styles_join_the_blend(
     for title in ("Birch", "Cobalt"):
         pastiche.blend_in(title)
         assert frame.evaluate("frame => frame.clientWidth") == before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_reference_is_read_by_everyone_on_a_phone_too(
+    page: Page, shared_server: RunningServer, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{shared_server.url}/docs")
+    assert serious_findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", ground))) < 60) == (scheme == "dark")
