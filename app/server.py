@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ PACE_CHECK_S = 0.5
 SLOW_CLIENT_GRACE_S = 2.0  # at a stop, for a request that has not arrived in full
 CLOSING_S = 2.0  # of grace_s, for what comes after the last answer
 ANSWERING_S = 0.5
+LAST_RESORT_S = 0.5  # after grace_s, where even the watch over it has no turn
 BACKLOG = 1024
 MAX_DESCRIPTORS = 65_536
 
@@ -208,6 +210,7 @@ class PasticheServer(uvicorn.Server):
 
     def stop_watching(self) -> None:
         """All is closed: signals and time are no concern any more."""
+        faulthandler.cancel_dump_traceback_later()
         if self._watchdog is not None:
             self._watchdog.cancel()
         for number, handler in self._originals.items():
@@ -218,6 +221,10 @@ class PasticheServer(uvicorn.Server):
             _end_process(128 + number)
         self.should_exit = True
         self._watch_stop()
+        # A thread that keeps the interpreter to itself keeps the watch from it as well. This one
+        # needs none: it says where each thread is, and ends the process with exit code 1.
+        with contextlib.suppress(OSError, ValueError):  # no standard error
+            faulthandler.dump_traceback_later(self.settings.grace_s + LAST_RESORT_S, exit=True)
 
     def _watch_stop(self) -> None:
         """From the first word on, the process is gone within ``grace_s``, whatever hangs."""

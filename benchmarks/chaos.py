@@ -62,7 +62,7 @@ class Chaos:
         self.good = self.stylize_by_command()
         self.compared: Counter[int] = Counter()  # pictures, by levels from the command line's
         self.widest = 0.0  # share of a picture's values that are off
-        self.stops: list[tuple[float, float, float]] = []
+        self.stops: list[tuple[int, float, float, float]] = []
         self.memory: dict[int, tuple[int, int]] = {}
 
     def stylize_by_command(self) -> list[tuple[bytes, np.ndarray]]:
@@ -209,10 +209,11 @@ class Chaos:
                 code, seconds, gone = self.end_server(number)
                 load = os.getloadavg()[0]
                 if kind == "stop":
-                    self.stops.append((round(seconds, 1), round(gone, 1), round(load, 1)))
+                    self.stops.append((code, round(seconds, 1), round(gone, 1), round(load, 1)))
                 # On cores with a queue before them, the stop's own steps wait for their turns too.
                 late = SLACK_S * max(1.0, load / (os.cpu_count() or 1) / 2)
-                if kind == "stop" and (code != 0 or seconds > GRACE_S + late):
+                forced = code == 1 and seconds >= GRACE_S  # no thread had a turn
+                if kind == "stop" and ((code != 0 and not forced) or seconds > GRACE_S + late):
                     fault = f"a stop ended with {code} after {seconds:.1f} s, load {load:.1f}"
                     self.faults.append(fault)
                     print(time.strftime("%X"), fault, self.log.read_text()[-3000:], flush=True)
@@ -358,7 +359,7 @@ def main() -> None:
         print(f"{count:6d}  {what}")
     print("harm:", dict(chaos.kills), "- jobs accepted:", len(chaos.jobs))
     print(f"slowest good answer {chaos.slowest:.1f} s")
-    print(f"stops: seconds until exit, until gone, load: {chaos.stops}")
+    print(f"stops: code, seconds until exit, until gone, load: {chaos.stops}")
     print(f"pictures by levels from the command line's: {dict(chaos.compared)},", end=" ")
     print(f"in at most {chaos.widest:.3%} of a picture's values")
     for fault in chaos.faults:

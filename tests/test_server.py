@@ -15,7 +15,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from server_helpers import ROOT, SCRIPT, Server, multipart, running_server, wait_for_metric
+from server_helpers import (
+    ROOT,
+    SCRIPT,
+    Server,
+    find_port,
+    multipart,
+    running_server,
+    wait_for_metric,
+)
 from service_helpers import assert_problem, photo_bytes, upload
 
 URL = "/v1/stylize"
@@ -279,6 +287,43 @@ def test_what_outlasts_the_grace_period_is_told_and_the_process_is_gone(
         assert_problem(answer.result(), 503, "draining")
         assert int(answer.result().headers["retry-after"]) >= 1
         assert "Traceback" not in server.log.read_text()
+
+
+HANG = """
+import ctypes, threading
+from app.jobs.supervisor import WorkerSupervisor
+from app.server import serve
+
+def hang(_):
+    ctypes.PyDLL(None).sleep(60)  # without letting another thread have the interpreter
+
+WorkerSupervisor.stop = hang
+raise SystemExit(serve())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="calls the C library")
+def test_what_keeps_the_interpreter_to_itself_does_not_outlast_the_grace_period(
+    small_weights_folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    environment = {"WEIGHTS_DIR": small_weights_folder, "DATA_DIR": tmp_path / "data", "PORT": 0,
+                   "DEVICE": "cpu", "WORKER": "false", "GRACE_S": 2}  # fmt: skip
+    with log.open("w") as stream:
+        process = subprocess.Popen(  # noqa: S603 - its own script
+            [sys.executable, "-c", HANG], cwd=ROOT, stderr=stream, text=True,
+            env={**os.environ, **{f"PASTICHE_{k}": str(v) for k, v in environment.items()}},
+        )  # fmt: skip
+    try:
+        find_port(log, process)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 1
+        assert 2 <= time.monotonic() - begun < 6
+        assert "in hang" in log.read_text(), "it says what hung"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_second_signal_stops_at_once(small_weights_folder: Path, tmp_path: Path) -> None:
