@@ -37,6 +37,23 @@ def test_axe_has_no_serious_findings(
     assert serious_findings(pastiche.page) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_serious_findings_in_sheets_and_lists(
+    pastiche: Pastiche, photo: MakePhoto, scheme: Literal["light", "dark"]
+) -> None:
+    page = pastiche.page
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.locator("#photo-file").set_input_files([photo(80, 60, "a.jpg"), photo(80, 60, "b.jpg")])
+    pastiche.expect_result()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("button", name="All styles on my photo").click()
+    assert serious_findings(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Paint all 2 photos").click()
+    expect(page.locator("#batch-state")).to_contain_text("2 of 2", timeout=30_000)
+    assert serious_findings(page) == []
+
+
 def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(pastiche: Pastiche) -> None:
     page = pastiche.page
     page.keyboard.press("Tab")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pages import Pastiche
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 from serving import RunningServer
 
 from app.settings import Settings
@@ -122,11 +122,7 @@ def test_one_that_fails_is_tried_again_by_itself(
     choose_together(page, [photo(80 + each, 60, f"{each}.jpg") for each in range(3)])
     pastiche.expect_result((80, 60))
 
-    def cut(route: Route) -> None:
-        page.unroute("**/v1/stylize")
-        route.abort()
-
-    page.route("**/v1/stylize", cut)
+    page.route("**/v1/stylize", lambda route: route.abort(), times=1)
     page.get_by_role("button", name="Paint all 3 photos").click()
     state = page.locator("#batch-state")
     expect(state).to_have_text("2 of 3 photos painted, 1 failed", timeout=PATIENCE_MS)
