@@ -379,7 +379,7 @@ def test_doctor_names_what_is_broken_and_goes_on(
     result = run("doctor", "--weights-dir", "w", "--no-timed", "--device", "cuda:9")
     assert result.code == 1
     bad = [line.split()[1] for line in result.out.splitlines() if line.startswith("BAD")]
-    assert bad == ["device", "weights", "styles"]
+    assert bad == ["device", "weights", "predictor", "styles"]
     assert "data folder" in result.out
 
 
@@ -589,3 +589,71 @@ def test_interrupt_leaves_nothing_half_written(tmp_path: Path, small_weights_fol
     for path in (tmp_path / "out").iterdir():
         with Image.open(path) as picture:
             picture.load()
+
+
+def test_photos_in_the_style_of_pictures(
+    run: Run, tmp_path: Path, predicting_weights_folder: Path
+) -> None:
+    weights = ["--weights-dir", predicting_weights_folder, "--stroke-size", 64]
+    save_photo(tmp_path / "photo.png")
+    for name in ("one.png", "a=b.png"):
+        save_photo(tmp_path / name, (90, 80))
+
+    def stylized(*options: object) -> bytes:
+        result = run("stylize", "photo.png", *weights, *options, "-o", "out.png", "--force")
+        assert result.code == 0, result.err
+        return (tmp_path / "out.png").read_bytes()
+
+    one, other = stylized("--style-image", "one.png"), stylized("--style-image", "a=b.png")
+    assert one != other
+    assert stylized("--style-image", "one.png", "--style-image", "a=b.png=0") == one
+    both = stylized("--style-image", "one.png=3", "--style-image", "a=b.png=1")
+    assert both not in (one, other)
+    amber = stylized("--style", "amber")
+    assert stylized("--style", "amber", "--style-image", "one.png=0") == amber
+    mixed = stylized("--mix", "amber=0.5,birch=0.5", "--style-image", "one.png=0.5")
+    assert mixed not in (one, amber)
+
+    named = run("stylize", "photo.png", *weights, "--style", "amber", "--style-image", "one.png")
+    assert named.out.strip() == "photo-amber-one.png"
+
+
+def test_pictures_that_have_no_style_and_networks_without_a_predictor(
+    run: Run, tmp_path: Path, predicting_weights_folder: Path
+) -> None:
+    save_photo(tmp_path / "photo.png")
+    save_photo(tmp_path / "one.png", (90, 80))
+    save_photo(tmp_path / "tiny.png", (20, 80))
+    weights = ["--weights-dir", predicting_weights_folder]
+    for picture, words in (("tiny.png", "tiny.png: the picture has"), ("none.png", "none.png")):
+        result = run("stylize", "photo.png", *weights, "--style-image", picture)
+        assert (result.code, words in result.err) == (1, True), result.err
+    usages: list[list[object]] = [
+        [],
+        ["--style", "amber", "--mix", "amber=1"],
+        ["--style-image", "one.png=0"],
+        [*["--style-image", "one.png"] * 9],
+        ["--style-image", "one.png", "--stroke-size", 63],
+    ]
+    for usage in usages:
+        assert run("stylize", "photo.png", *weights, *usage).code == 2, usage
+    result = run("stylize", "photo.png", "--style-image", "one.png")
+    assert (result.code, "predictor" in result.err) == (1, True)
+    assert "predictor" in run("doctor", "--no-timed").out
+    assert not [path for path in leftovers(tmp_path) if path.startswith("photo-")]
+
+
+def test_finetune_starts_from_the_prediction(
+    run: Run, tmp_path: Path, predicting_weights_folder: Path, learning_weights_folder: Path
+) -> None:
+    save_photo(tmp_path / "painting.png", (90, 80))
+    for weights, chosen, steps in (
+        (predicting_weights_folder, [], 25),
+        (learning_weights_folder, ["--steps", 10], 10),
+    ):
+        options = ["--weights-dir", weights, "--data-dir", "data", "--stroke-size", 64]
+        result = run("finetune", "painting.png", *options, *chosen)
+        assert result.code == 0, result.err
+        style = load_style(tmp_path / "data" / "styles" / f"{result.out.strip()}.safetensors")
+        assert style.training["steps"] == steps
+        assert ("nearest styles" in result.err) == (weights == learning_weights_folder)

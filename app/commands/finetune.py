@@ -17,9 +17,12 @@ from app.commands.common import (
     weights_folder,
 )
 from app.commands.progress import run_with_progress
-from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
+from model.styles.options import STEPS_FROM_ROW, STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
     from model.perception.loss_network import LossNetwork
 
 
@@ -43,13 +46,15 @@ def finetune(
         ),
     ] = STYLE_WEIGHT.default,
     steps: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=TRAINING_STEPS.lowest,
             max=TRAINING_STEPS.highest,
-            help="At most; it ends once nothing more is gained.",
+            help="At most; it ends once nothing more is gained. By default "
+            f"{STEPS_FROM_ROW} from a prediction, else {TRAINING_STEPS.default}.",
+            show_default=False,
         ),
-    ] = TRAINING_STEPS.default,
+    ] = None,
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos to learn on, in place of our samples.")
     ] = None,
@@ -85,6 +90,9 @@ def finetune(
     network = load_weights(folder / NETWORK_FILE)
     library = open_library(folder, data, network.fingerprint)
     painting = load_picture(picture)
+    start = predict_start(painting.rgb, folder, network.fingerprint, stroke_size)
+    if steps is None:
+        steps = TRAINING_STEPS.default if start is None else STEPS_FROM_ROW
     recipe = FinetuneRecipe(stroke_size=stroke_size, style_weight=style_weight, steps=steps)
     loss_network = load_judge(vgg, folder)
     # Whatever changes the row names the run, so that the same command goes on with it.
@@ -100,7 +108,10 @@ def finetune(
         directory,
         find_photos(photos) if photos else (),
         str(chosen),
+        start,
     )
+    if start is None:
+        error_console().print("There is no predictor; it starts from the nearest styles.")
     run_with_progress(finetuning.advance, finetuning.step, steps)
     style = Style(
         style_id(title, run),
@@ -121,6 +132,19 @@ def finetune(
         f"Learned {style.title!r}. Try it: pastiche stylize photo.jpg --style {style.id}",
         markup=False,
     )
+
+
+def predict_start(
+    painting: "Image", weights: Path, network: str, stroke_size: int
+) -> "Tensor | None":
+    """The row that is predicted from a picture; none where there is no predictor."""
+    from model.styles.prediction import NoPredictorError, open_predictor
+
+    try:
+        predictor = open_predictor(weights, network)
+    except NoPredictorError:
+        return None
+    return predictor.predict(painting, stroke_size)
 
 
 def load_judge(vgg: Path | None, weights: Path) -> "LossNetwork":

@@ -1,8 +1,6 @@
 """``pastiche stylize``: photos in, pictures out."""
 
-import difflib
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,15 +11,24 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.commands.common import DataDir, Device, WeightsDir, error_console, open_stylizer, reason
+from app.commands.blends import parse_blend
+from app.commands.common import (
+    DataDir,
+    Device,
+    WeightsDir,
+    error_console,
+    open_stylizer,
+    reason,
+    weights_folder,
+)
 from app.commands.conversions import Conversion, chosen_suffix, plan, refuse_overwriting
 from model.storage.files import disk_is_full
+from model.styles.options import STROKE_SIZE
 
 if TYPE_CHECKING:
     from model.inference.look import Look
     from model.inference.stylizer import Stylizer
     from model.pictures.limits import PictureLimits
-    from model.styles.library import StyleLibrary
 
 MAX_PIXELS = 400_000_000  # some 6 GB of memory and 40 GB of temporary files
 
@@ -51,6 +58,22 @@ def stylize(
     mix: Annotated[
         str | None, typer.Option(help="A blend, such as starry-night=0.6,great-wave=0.4.")
     ] = None,
+    style_image: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A picture whose style is predicted, such as painting.jpg or painting.jpg=0.4; "
+            "several times for a blend, also beside --style or --mix.",
+            show_default=False,
+        ),
+    ] = None,
+    stroke_size: Annotated[
+        int,
+        typer.Option(
+            min=STROKE_SIZE.lowest,
+            max=STROKE_SIZE.highest,
+            help="Shorter side, in px, to look at these pictures: large, large strokes.",
+        ),
+    ] = STROKE_SIZE.default,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A file, or a folder; by default beside the photo."),
@@ -79,22 +102,27 @@ def stylize(
     weights: WeightsDir = None,
     data: DataDir = None,
 ) -> None:
-    """Stylize photos: one style, or a blend of several."""
-    shares = parse_shares(style, mix)
+    """Stylize photos: one style, or a blend of several, learned or predicted from pictures."""
+    blend = parse_blend(style, mix, style_image or [])
     if not 0 <= strength <= 1:  # NaN passes a range that is checked from below and above
         raise typer.BadParameter("must be from 0 to 1", param_hint="--strength")
     suffix = chosen_suffix(format_, output)
-    conversions = plan(photos, output, suffix, "-".join(shares)[:80])
+    conversions = plan(photos, output, suffix, blend.name)
     if not force:
         refuse_overwriting(conversions)
 
     from model.inference.look import Look
+    from model.styles.prediction import open_predictor
 
     stylizer, library = open_stylizer(device, weights, data)
-    check_known(shares, library)
+    blend.check_known(library)
+    rows = []
+    if blend.pictures:
+        predictor = open_predictor(weights_folder(weights), stylizer.fingerprint)
+        rows = blend.predict(predictor, stroke_size)
     for path in stylizer.fast_paths(precision, compiled=False):
         stylizer.use_fast_path(path)
-    look = Look(library.mix(shares), strength, preserve_color)
+    look = Look(library.mix(blend.shares, rows), strength, preserve_color)
     console = error_console()
     failures = 0
     with progress_bar(console, len(conversions)) as tell, any_size() as limits:
@@ -125,48 +153,6 @@ def tell_what_is_left(console: Console, left: list[Conversion]) -> None:
         console.print(f"{len(left)} photos are not done:")
         for conversion in left:
             console.print(f"  {conversion.source}", markup=False)
-
-
-def parse_shares(style: str | None, mix: str | None) -> dict[str, float]:
-    """Weights by style id from ``--style`` or ``--mix``."""
-    from model.styles.style import STYLE_ID
-
-    if (style is None) == (mix is None):
-        raise typer.BadParameter("give a style, or a mix", param_hint="--style / --mix")
-    if style is not None:
-        if not STYLE_ID.fullmatch(style):
-            raise typer.BadParameter(f"there is no style {style!r}", param_hint="--style")
-        return {style: 1.0}
-    shares: dict[str, float] = {}
-    for part in (mix or "").split(","):
-        id_, equals, text = part.strip().partition("=")
-        try:
-            weight = float(text) if equals else 1.0
-        except ValueError:
-            weight = math.nan
-        if not STYLE_ID.fullmatch(id_) or not (math.isfinite(weight) and weight >= 0):
-            raise typer.BadParameter(
-                f"{part.strip()!r} is not like starry-night=0.6", param_hint="--mix"
-            )
-        if id_ in shares:
-            raise typer.BadParameter(f"{id_!r} is there twice", param_hint="--mix")
-        shares[id_] = weight
-    return shares
-
-
-def check_known(ids: Iterable[str], library: "StyleLibrary") -> None:
-    """Refuse an unknown style as wrong usage, with the nearest names."""
-    outdated = {style.id for style in library.outdated}
-    for id_ in ids:
-        if id_ in outdated:
-            raise typer.BadParameter(
-                f"style {id_!r} was learned for another network; "
-                "`pastiche styles retune` learns it anew"
-            )
-        if id_ not in library:
-            near = difflib.get_close_matches(id_, [style.id for style in library], 3, 0.4)
-            hint = f"; did you mean {' or '.join(near)}?" if near else "; see `pastiche styles`"
-            raise typer.BadParameter(f"there is no style {id_!r}{hint}")
 
 
 @contextmanager

@@ -13,6 +13,8 @@
  * @property {"built-in" | "custom"} kind
  * @property {string | null} preview Address of a picture that the network rendered in it.
  * @property {string | null} painting Address of a picture of the work that it comes from.
+ * @property {string} revision Another one once it makes other pictures.
+ * @property {boolean} can_improve Whether it is as predicted, or learning it was cut short.
  * @property {boolean} needs_retune Whether it is of another network, and of no use until learned anew.
  * @property {boolean} can_retune Whether the server has a picture to learn it from.
  *
@@ -122,11 +124,11 @@ export async function fetchSample(name) {
 }
 
 /**
- * Have a style learned.
+ * Have a style learned; a job, or, in mode instant, the style alone.
  *
  * @param {Record<string, string | Blob>} fields
  * @param {string} key The same for a second try, so that one job comes of both.
- * @returns {Promise<import("./jobs.js").Job>}
+ * @returns {Promise<any>}
  */
 export async function createStyle(fields, key) {
   const form = new FormData();
@@ -149,6 +151,17 @@ export async function deleteStyle(id) {
  */
 export async function retuneStyle(id) {
   const path = `/v1/styles/${encodeURIComponent(id)}/retune`;
+  return (await request(path, { method: "POST" })).json();
+}
+
+/**
+ * Have a style go on learning from where it is.
+ *
+ * @param {string} id
+ * @returns {Promise<import("./jobs.js").Job>}
+ */
+export async function improveStyle(id) {
+  const path = `/v1/styles/${encodeURIComponent(id)}/improve`;
   return (await request(path, { method: "POST" })).json();
 }
 

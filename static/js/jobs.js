@@ -4,20 +4,27 @@
  * @typedef {object} Job
  * @property {string} id
  * @property {string} title
- * @property {"new" | "retune"} kind
+ * @property {"new" | "retune" | "improve"} kind
  * @property {"queued" | "running" | "succeeded" | "failed" | "cancelled"} state
  * @property {number} [step]
  * @property {number} [steps]
  * @property {{style: number}} [losses]
  * @property {number} [eta_s]
- * @property {string} [style] The id of the style that came of it.
+ * @property {string} [style] The id of the style, once it can be used.
  * @property {string} [reason] Why it failed, or what it waits for.
  * @property {readonly import("./curve.js").Point[]} [curve] Style losses so far; put together here.
  * @property {string} [preview] Address of a picture in the style so far.
  * @property {boolean} [offline] Whether the connection to its events is lost.
  */
 
-import { cancelJob, createStyle, jobEvents, retuneStyle } from "./api.js";
+import {
+  ApiError,
+  cancelJob,
+  createStyle,
+  improveStyle,
+  jobEvents,
+  retuneStyle,
+} from "./api.js";
 import { t } from "./words.js";
 
 const UNFINISHED = ["queued", "running"];
@@ -35,23 +42,33 @@ const CHANGES = {
     state: "running",
     curve: [...curve, { step: data.step, loss: data.losses.style }],
   }),
+  step: (_, data) => ({ ...data, state: "running" }),
   preview: (_, { preview }) => ({ preview }),
+  revision: () => ({}),
   state: (_, data) => ({ reason: undefined, ...data }),
 };
 
+/**
+ * @typedef {object} Listeners
+ * @property {(job: {title: string, style?: string}, improves: boolean) => void} onReady Called when
+ *   a new style can be used.
+ * @property {() => void} onBetter Called when a style has got better.
+ * @property {(job: Job) => void} onStyle Called when a style has been learned.
+ */
+
 export class Jobs {
   #store;
-  #onStyle;
+  #heard;
   /** @type {Map<string, EventSource>} */
   #sources = new Map();
 
   /**
    * @param {import("./store.js").Store} store
-   * @param {(job: Job) => void} onStyle Called when a style has been learned.
+   * @param {Listeners} heard
    */
-  constructor(store, onStyle) {
+  constructor(store, heard) {
     this.#store = store;
-    this.#onStyle = onStyle;
+    this.#heard = heard;
   }
 
   /**
@@ -66,10 +83,32 @@ export class Jobs {
   /**
    * @param {Record<string, string | Blob>} fields
    * @param {string} key
-   * @returns {Promise<Job>}
+   * @returns {Promise<Job | null>} null where no more are learned now, and the style is as predicted.
    */
   async create(fields, key) {
-    const job = await createStyle(fields, key);
+    try {
+      const job = await createStyle(fields, key);
+      this.#follow(job);
+      if (job.style) this.#heard.onReady(job, true);
+      return job;
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== "too_many_jobs") throw error;
+      const style = await createStyle({ ...fields, mode: "instant" }, `${key} instant`).catch(
+        () => {
+          throw error; // what the server said of the wish itself
+        },
+      );
+      this.#heard.onReady({ title: style.title, style: style.id }, false);
+      return null;
+    }
+  }
+
+  /**
+   * @param {string} style
+   * @returns {Promise<Job>}
+   */
+  async improve(style) {
+    const job = await improveStyle(style);
     this.#follow(job);
     return job;
   }
@@ -104,6 +143,7 @@ export class Jobs {
       source.addEventListener(name, (/** @type {MessageEvent<string>} */ event) => {
         const data = JSON.parse(event.data);
         this.#change(job.id, (current) => ({ ...change(current, data), offline: false }));
+        if (name === "revision") this.#heard.onBetter();
       });
     }
     // The browser connects again by itself, unless it was refused; until then, say so.
@@ -137,7 +177,8 @@ export class Jobs {
     this.#sources.delete(job.id);
     const jobs = this.#store.state.jobs.filter((other) => other.id !== job.id);
     this.#store.update({ jobs });
-    if (job.state === "succeeded") this.#onStyle(job);
+    if (job.state === "succeeded") this.#heard.onStyle(job);
+    if (job.state === "cancelled" && job.kind === "improve") this.#heard.onBetter();
     if (job.state === "failed") {
       const text = t("learned.failed", { title: job.title });
       const notice = { text, advice: job.reason ?? "" };

@@ -41,6 +41,19 @@ export async function loadStyles(store) {
 }
 
 /**
+ * Take in what has changed at the server; what is shown stays meanwhile.
+ *
+ * @param {Store} store
+ */
+export async function refreshStyles(store) {
+  try {
+    store.update({ styles: await listStyles() });
+  } catch {
+    return; // the next news, or the next visit, will tell
+  }
+}
+
+/**
  * The first stylized picture should be one click away: a photo alone is enough.
  *
  * @param {Store} store

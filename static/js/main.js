@@ -1,7 +1,7 @@
 /** Wires the page together. */
 
 import { ApiError, UnreachableError, listJobs } from "./api.js";
-import { loadStyles } from "./library.js";
+import { loadStyles, refreshStyles } from "./library.js";
 import { explain } from "./messages.js";
 import { only } from "./mix.js";
 import { Photos } from "./photos.js";
@@ -21,6 +21,7 @@ import { connectPad } from "./views/pad.js";
 import { connectDrops, connectPhoto } from "./views/photo.js";
 import { connectStatus } from "./views/status.js";
 import { connectTrail } from "./views/trail.js";
+import { connectUse } from "./views/use.js";
 
 const store = new Store();
 const renderer = new Renderer(store);
@@ -42,11 +43,16 @@ connectPhoto(store, {
   takeAll: (files) => void photos.takeAll(files),
   forget,
 });
-connectDrops((files) => {
-  if (newStyle?.isOpen()) newStyle.takePainting(files[0]);
-  else void photos.takeAll(files);
+const askForUse = connectUse({
+  asPhoto: (file) => void photos.take(file),
+  asStyle: (file) => void newStyle?.takeAsStyle(file),
 });
-connectGallery(store, reload, connectCustomStyles(store, { reload, askForKey, learnAnew }));
+connectDrops(takePictures);
+connectGallery(
+  store,
+  reload,
+  connectCustomStyles(store, { reload, askForKey, learnAnew, improve }),
+);
 connectMix(store);
 connectPad(store);
 connectLook(store);
@@ -74,6 +80,17 @@ function openDesk() {
   return desk;
 }
 
+/**
+ * Pictures that were dropped or pasted: a single one, while there is a photo, may be a style.
+ *
+ * @param {File[]} files
+ */
+function takePictures(files) {
+  if (newStyle?.isOpen()) newStyle.takePainting(files[0]);
+  else if (newStyle && store.state.photo && files.length === 1) askForUse(files[0]);
+  else void photos.takeAll(files);
+}
+
 /** The photo goes from this device too. */
 function forget() {
   settle(null);
@@ -86,7 +103,8 @@ async function offerNewStyles() {
   try {
     const jobs = await listJobs();
     const { connectNewStyle } = await import("./views/new-style.js");
-    newStyle ??= connectNewStyle(store, { jobs, askForKey, onStyle });
+    const onBetter = () => void refreshStyles(store);
+    newStyle ??= connectNewStyle(store, { jobs, askForKey, heard: { onReady, onBetter, onStyle } });
   } catch (error) {
     if (error instanceof ApiError) return;
     const { text, advice } = explain(error);
@@ -100,6 +118,12 @@ async function offerNewStyles() {
  * @param {import("./jobs.js").Job} job
  */
 async function onStyle({ title, style, kind }) {
+  if (kind === "improve") {
+    await refreshStyles(store);
+    const text = t("learned.improved", { title });
+    store.update({ notice: { text, advice: t("learned.improved-advice"), isGood: true } });
+    return;
+  }
   await loadStyles(store);
   const text = t("learned.title", { title });
   const isThere = store.state.styles.some((candidate) => candidate.id === style);
@@ -109,6 +133,26 @@ async function onStyle({ title, style, kind }) {
   }
   const advice = t(store.state.photo ? "learned.shown" : "learned.chosen");
   store.update({ mix: only(style), notice: { text, advice, isGood: true } });
+}
+
+/**
+ * A new style works: show what it makes of the photo.
+ *
+ * @param {{title: string, style?: string}} made
+ * @param {boolean} improves Whether a job makes it better from now on.
+ */
+async function onReady({ title, style }, improves) {
+  await refreshStyles(store);
+  if (!style) return;
+  const text = t("learned.ready", { title });
+  const advice = t(improves ? "learned.gets-better" : "learned.as-predicted");
+  store.update({ mix: only(style), notice: { text, advice, isGood: true } });
+}
+
+/** @param {string} style */
+async function improve(style) {
+  if (newStyle) return newStyle.improve(style);
+  store.update({ notice: { text: t("notice.no-jobs"), advice: "" } });
 }
 
 /** @param {string} style */

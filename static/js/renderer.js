@@ -39,15 +39,38 @@ import { explain, isBusy } from "./messages.js";
  *
  * @type {(keyof State)[]}
  */
-export const ASKED_FOR = ["photo", "mix", "strength", "keepColors", "fullSize", "format", "quality"];
+export const ASKED_FOR = [
+  "photo",
+  "mix",
+  "strength",
+  "keepColors",
+  "fullSize",
+  "format",
+  "quality",
+  "styles",
+];
 
 /**
  * What a rendering depends on, but for its size and encoding.
  *
  * @param {Readonly<State>} state
  */
-export function lookOf({ photo, mix, strength, keepColors }) {
-  return JSON.stringify([photo?.id, mix, strength, keepColors]);
+export function lookOf({ photo, mix, strength, keepColors, styles }) {
+  const revisions = mix.map(({ id }) => {
+    const style = styles.find((candidate) => candidate.id === id);
+    return style?.kind === "custom" ? style.revision : ""; // others stay as they are
+  });
+  return `${JSON.stringify([photo?.id, mix, strength, keepColors])} ${revisions}`;
+}
+
+/**
+ * Whether two looks differ in the revisions of their styles alone.
+ *
+ * @param {string} look
+ * @param {string} other
+ */
+function areRevisions(look, other) {
+  return look.slice(0, look.lastIndexOf(" ")) === other.slice(0, other.lastIndexOf(" "));
 }
 
 /**
@@ -125,7 +148,9 @@ export class Renderer {
     const [look, encoding] = [lookOf(state), encodingOf(state)];
     const shown = rendering?.look === look;
     if (isFinished(state) || (moving && (shown || this.#sparing))) return null;
-    const final = !moving && (shown || this.#sparing || photo.small === photo.standard);
+    // What has got better meanwhile is not shown worse first.
+    const improved = !!rendering?.final && areRevisions(rendering.look, look);
+    const final = !moving && (shown || improved || this.#sparing || photo.small === photo.standard);
     const step = { photo, look, final, fullSize, encoding };
     return keyOf(step) === this.#failed ? null : step;
   }

@@ -57,7 +57,12 @@ export function makeCard(store, style, actions) {
   anew.setAttribute("aria-label", t("card.retune-label", { title }));
   anew.addEventListener("click", () => actions.retune(style));
 
-  const show = (/** @type {Readonly<State>} */ { mix, favourites }) => {
+  const improve = find(element, ".card-improve", HTMLButtonElement);
+  improve.setAttribute("aria-label", t("card.improve-label", { title }));
+  improve.addEventListener("click", () => actions.improve(style));
+
+  const show = (/** @type {Readonly<State>} */ { mix, favourites, jobs }) => {
+    improve.hidden = !style.can_improve || jobs.some((job) => job.style === id);
     const isChosen = mix.some((part) => part.id === id);
     element.classList.toggle("is-chosen", isChosen);
     if (isChosen) reveal();

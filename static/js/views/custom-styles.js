@@ -14,6 +14,7 @@ import { announce } from "./status.js";
  * @typedef {object} StyleActions
  * @property {(style: Style) => void} askToDelete
  * @property {(style: Style) => void} retune
+ * @property {(style: Style) => void} improve
  */
 
 /**
@@ -22,9 +23,10 @@ import { announce } from "./status.js";
  * @param {() => void} services.reload Load the styles again.
  * @param {(onKey: () => void) => void} services.askForKey
  * @param {(id: string) => Promise<void>} services.learnAnew Queue a retune and follow it.
+ * @param {(id: string) => Promise<void>} services.improve Queue an improvement and follow it.
  * @returns {StyleActions}
  */
-export function connectCustomStyles(store, { reload, askForKey, learnAnew }) {
+export function connectCustomStyles(store, { reload, askForKey, learnAnew, improve }) {
   const dialog = find(document, "#delete-dialog", HTMLDialogElement);
   const form = find(dialog, "#delete-form", HTMLFormElement);
   const title = find(form, "#delete-title", HTMLElement);
@@ -59,5 +61,6 @@ export function connectCustomStyles(store, { reload, askForKey, learnAnew }) {
       dialog.showModal();
     },
     retune: (style) => void attempt(() => learnAnew(style.id)),
+    improve: (style) => void attempt(() => improve(style.id)),
   };
 }

@@ -73,10 +73,20 @@ export function connectGallery(store, loadStyles, actions) {
     card?.choose.focus();
   };
 
-  store.watch(["styles", "library"], ({ library }) => {
+  let shown = "";
+  store.watch(["styles", "library"], ({ styles, library }) => {
     list.setAttribute("aria-busy", String(library === "loading"));
     showCards();
-    showFirstChosen(list);
+    const ids = styles.map(({ id }) => id).join();
+    if (ids !== shown) showFirstChosen(list); // one that got better moves nothing
+    shown = ids;
+  });
+  let learning = "";
+  store.watch(["jobs"], (state) => {
+    const styles = state.jobs.map(({ style }) => style).join();
+    if (styles === learning) return; // it is how far they are that has changed
+    learning = styles;
+    cards.forEach((card) => card.show(state));
   });
   store.watch(["favourites"], showCards);
   store.watch(["mix"], (state) => cards.forEach((card) => card.show(state)));

@@ -26,6 +26,7 @@ export function connectJobView(dialog, jobs, askForKey) {
   const curve = find(element, "#job-curve", HTMLElement);
   const loss = find(element, "#job-loss", HTMLElement);
   const cancel = find(element, "#job-cancel", HTMLButtonElement);
+  const hint = find(element, "#job-hint", HTMLElement);
   let id = "";
 
   cancel.addEventListener("click", async () => {
@@ -42,7 +43,8 @@ export function connectJobView(dialog, jobs, askForKey) {
     if (job.id !== id) cancel.disabled = false;
     id = job.id;
     state.textContent = describe(job);
-    progress.value = done(job);
+    showProgress(progress, job);
+    hint.textContent = t(job.kind === "improve" ? "job.hint-improve" : "job.hint");
     preview.hidden = !job.preview;
     if (job.preview) preview.src = job.preview;
     showCurve(curve, job);
@@ -79,7 +81,7 @@ export function showJobCards(list, cards, jobs, open) {
     }
     find(card, ".job-card-title", HTMLElement).textContent = job.title;
     find(card, ".job-card-state", HTMLElement).textContent = describe(job);
-    find(card, "progress", HTMLProgressElement).value = done(job);
+    showProgress(find(card, "progress", HTMLProgressElement), job);
   }
 }
 
@@ -88,7 +90,10 @@ function describe({ state, step, steps, eta_s: seconds, offline, reason }) {
   if (offline) return t("job.offline");
   if (state !== "running") return t(`job.${state}`);
   if (reason) return reason;
-  if (step === undefined || steps === undefined) return t("job.starting");
+  if (step === undefined || steps === undefined) {
+    if (seconds === undefined) return t("job.starting");
+    return t("job.starting-left", { seconds: Math.max(1, Math.round(seconds)) });
+  }
   if (seconds === undefined) return t("job.step", { step, steps });
   return t("job.step-left", { step, steps, seconds: Math.max(1, Math.round(seconds)) });
 }
@@ -98,9 +103,16 @@ function formatLoss(loss) {
   return formatNumber(loss, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 }
 
-/** @param {Job} job */
-function done({ step = 0, steps = 1 }) {
-  return step / steps;
+/**
+ * Before the first step it is on its way, nobody knows how far.
+ *
+ * @param {HTMLProgressElement} progress
+ * @param {Job} job
+ */
+function showProgress(progress, { state, step, steps }) {
+  if (state === "queued") progress.value = 0;
+  else if (step && steps) progress.value = step / steps;
+  else progress.removeAttribute("value");
 }
 
 /**

@@ -16,7 +16,7 @@ import { t } from "../words.js";
  * @param {Store} store
  * @param {Jobs} jobs
  * @param {(onKey: () => void) => void} askForKey
- * @param {(job: Job) => void} onCreated
+ * @param {(job: Job | null) => void} onCreated
  */
 export function connectForm(store, jobs, askForKey, onCreated) {
   const element = find(document, "#new-style-form", HTMLFormElement);
