@@ -93,7 +93,7 @@ export class Jobs {
       return job;
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== "too_many_jobs") throw error;
-      const style = await createStyle({ ...fields, mode: "instant" }, `${key} instant`).catch(
+      const style = await createStyle({ ...fields, mode: "instant" }, `${key}-instant`).catch(
         () => {
           throw error; // what the server said of the wish itself
         },
