@@ -91,8 +91,7 @@ def finetune(
     library = open_library(folder, data, network.fingerprint)
     painting = load_picture(picture)
     start = predict_start(painting.rgb, folder, network.fingerprint, stroke_size)
-    if steps is None:
-        steps = TRAINING_STEPS.default if start is None else STEPS_FROM_ROW
+    steps = steps or (TRAINING_STEPS.default if start is None else STEPS_FROM_ROW)
     recipe = FinetuneRecipe(stroke_size=stroke_size, style_weight=style_weight, steps=steps)
     loss_network = load_judge(vgg, folder)
     # Whatever changes the row names the run, so that the same command goes on with it.
@@ -110,8 +109,7 @@ def finetune(
         str(chosen),
         start,
     )
-    if start is None:
-        error_console().print("There is no predictor; it starts from the nearest styles.")
+    tell_start(start)
     run_with_progress(finetuning.advance, finetuning.step, steps)
     style = Style(
         style_id(title, run),
@@ -145,6 +143,12 @@ def predict_start(
     except NoPredictorError:
         return None
     return predictor.predict(painting, stroke_size)
+
+
+def tell_start(start: "Tensor | None") -> None:
+    """Say it where learning takes longer than it might."""
+    if start is None:
+        error_console().print("There is no predictor; it starts from the nearest styles.")
 
 
 def load_judge(vgg: Path | None, weights: Path) -> "LossNetwork":
