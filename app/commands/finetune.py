@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from model.perception.loss_network import LossNetwork
+    from model.styles.style import Style
 
 
 def finetune(
@@ -126,10 +127,7 @@ def finetune(
         save_style(style, output)
     shutil.rmtree(directory)
     typer.echo(style.id)
-    error_console().print(
-        f"Learned {style.title!r}. Try it: pastiche stylize photo.jpg --style {style.id}",
-        markup=False,
-    )
+    tell_what_next(style)
 
 
 def predict_start(
@@ -143,6 +141,14 @@ def predict_start(
     except NoPredictorError:
         return None
     return predictor.predict(painting, stroke_size)
+
+
+def tell_what_next(style: "Style") -> None:
+    """Say what can be done with it."""
+    error_console().print(
+        f"Learned {style.title!r}. Try it: pastiche stylize photo.jpg --style {style.id}",
+        markup=False,
+    )
 
 
 def tell_start(start: "Tensor | None") -> None:
