@@ -40,15 +40,8 @@ from model.styles.library import StyleLibrary
 from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
-from model.training.nearest import blend_nearest
-from model.training.one_style import (
-    OBJECTIVE,
-    RANKING_PHOTOS,
-    RANKING_SIZE,
-    FinetuneRecipe,
-    Finetuning,
-    sample_photos,
-)
+from model.training.nearest import blend_nearest, load_samples
+from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning
 from model.training.painting_views import split_paintings
 from model.training.vgg19 import load_vgg19
 
@@ -56,6 +49,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
 SIZE = 384  # px; Magenta's network takes no other
 CELL = 176  # px of the sheet
+MAGENTA = "Magenta arbitrary"
 SHOWN = ("astronaut.jpg", "chelsea.jpg")
 WAYS = {  # by name: from the prediction, steps
     "nearest blend": (False, 0),
@@ -90,9 +84,22 @@ class Bench:
         self.identity = {"network": network, "predictor": digest}
         self.report: dict[str, Any] = dict(self.identity)
         if arguments.output.exists():
-            kept = json.loads(arguments.output.read_text())
-            if {k: kept[k] for k in self.identity} == self.identity:
-                self.report = kept
+            self._take(json.loads(arguments.output.read_text()))
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        """Of an earlier report, what is as it was."""
+        same_network = kept["network"] == self.identity["network"]
+        same = same_network and kept["predictor"] == self.identity["predictor"]
+        for part, figures in kept.items():
+            if part in self.identity:
+                continue
+            chosen = {
+                key: value
+                for key, value in figures.items()
+                if same or "Magenta" in key or (same_network and "/nearest" in key)
+            }
+            if chosen:
+                self.report[part] = chosen
 
     def photos(self, count: int, size: int) -> Tensor:
         """Centre squares of held-out photos, evenly chosen: (N, 3, size, size)."""
@@ -110,7 +117,8 @@ class Bench:
         from_prediction, steps = WAYS[way]
         if from_prediction and not steps:
             return self.predictor.predict(self.works[work])
-        name = "-".join([*self.identity.values(), work, way.replace(" ", "-")])
+        origin = self.identity["predictor"] if from_prediction else self.identity["network"]
+        name = "-".join([origin, work, way.replace(" ", "-")])
         path = self.arguments.rows / f"{name}.pt"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,11 +131,10 @@ class Bench:
         encoder = load_encoder(find_encoder(self.arguments.weights))
         if not steps:
             prepared = to_tensor(prepare_picture(self.works[work], FinetuneRecipe.stroke_size))
-            samples = load_validation_batch(sample_photos()[:RANKING_PHOTOS], RANKING_SIZE)
             with autocast("cpu", choose_training_precision(CPU)):
                 target = OBJECTIVE.style_target(prepared, encoder)
                 return blend_nearest(
-                    self.rows, target, OBJECTIVE, weights.network, encoder, samples
+                    self.rows, target, OBJECTIVE, weights.network, encoder, load_samples()
                 )
         start = self.row(work, "predicted" if from_prediction else "nearest blend")
         with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +160,7 @@ def run_works(bench: Bench) -> None:
         OBJECTIVE,
         FinetuneRecipe.stroke_size,
     )
-    for way in WAYS:
+    for way in bench.arguments.way or WAYS:
         for work in bench.works:
             key = f"{work}/{way}/{len(judge.photos)}"
             if key not in bench.report.get("works", {}):
@@ -171,7 +178,7 @@ def run_judges(bench: Bench) -> None:
     photos = bench.photos(bench.arguments.photos, SIZE)
     for work, picture in bench.works.items():
         targets = {name: judge.style_targets(picture) for name, judge in judges.items()}
-        for way in ("predicted", "Magenta arbitrary", *bench.arguments.way):
+        for way in bench.arguments.way or ("predicted", MAGENTA):
             key = f"{work}/{way}/{len(photos)}"
             if key in bench.report.get("judges", {}):
                 continue
@@ -255,7 +262,7 @@ def run_smooth(bench: Bench) -> None:
 
 def render_sheet(bench: Bench) -> None:
     """Two photos at 512 px: nearest blend, predicted, 25 steps on, Magenta's at 384 px."""
-    ways = ("nearest blend", "predicted", "predicted, 25 steps", "Magenta arbitrary")
+    ways = ("nearest blend", "predicted", "predicted, 25 steps", MAGENTA)
     samples = [load_picture(ROOT / "static" / "samples" / name).resized(512).rgb for name in SHOWN]
     size = (CELL * len(samples) * len(ways), CELL * len(bench.works))
     sheet = Image.new("RGB", size, "white")
@@ -305,7 +312,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--photos", type=int, default=20, help="held-out photos to judge by")
-    parser.add_argument("--way", action="append", default=[], choices=WAYS, help="judged, too")
+    parser.add_argument("--way", action="append", default=[], help="these alone are judged")
     parser.add_argument("--rows", type=Path, default=ROOT / "runs" / "prediction")
     parser.add_argument(
         "--output", "-o", type=Path, default=ROOT / "docs" / "quality" / "prediction.json"
