@@ -64,7 +64,9 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.idle = self.peak = self._now()
+        self.idle = self._now()
+        self.peak = self.idle
+        self.peak_alone = self.idle  # of the process itself
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow)
         self._thread.start()
@@ -74,11 +76,16 @@ class Memory:
         self._done.set()
         self._thread.join()
 
-    def _now(self) -> float:
+    def _now(self, with_children: bool = True) -> float:
         pids = {self._pid}
+        if not with_children:
+            return self._resident(pids)
         for children in Path(f"/proc/{self._pid}/task").glob("*/children"):
             with suppress(OSError):  # a thread has ended
                 pids.update(map(int, children.read_text().split()))
+        return self._resident(pids)
+
+    def _resident(self, pids: set[int]) -> float:
         total = 0
         for pid in pids:
             with suppress(OSError, IndexError):  # a process has ended
@@ -89,6 +96,7 @@ class Memory:
     def _follow(self) -> None:
         while not self._done.wait(0.005):
             self.peak = max(self.peak, self._now())
+            self.peak_alone = max(self.peak_alone, self._now(with_children=False))
 
 
 def main() -> None:
@@ -103,7 +111,7 @@ def main() -> None:
     print(f"{len(file)} bytes, {arguments.side} px a side")
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_server(ROOT / "weights", Path(folder)) as server,
+        running_server(ROOT / "weights", Path(folder), precision="float32") as server,
     ):
         with ThreadPoolExecutor(20) as pool:  # idle is a server that has worked
             warm = list(pool.map(lambda _: post(server, good), range(20)))
@@ -122,7 +130,10 @@ def main() -> None:
         print(f"last answer after {max((seconds for _, seconds in others), default=0):.2f} s")
         print("small:", dict(Counter(status for status, _ in answers)))
         print(f"  slowest {max(seconds for _, seconds in answers):.2f} s")
-        print(f"memory: idle {memory.idle:.0f} MB, peak +{memory.peak - memory.idle:.0f} MB")
+        print(
+            f"memory: idle {memory.idle:.0f} MB, peak +{memory.peak - memory.idle:.0f} MB,", end=" "
+        )
+        print(f"the server alone +{memory.peak_alone - memory.idle:.0f} MB")
 
 
 if __name__ == "__main__":
