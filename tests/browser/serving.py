@@ -56,5 +56,6 @@ class RunningServer:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
+        self._server.stop_watching()  # or the watch over the stop ends the tests' own process
         if self._supervisor is not None:
             self._supervisor.stop()

@@ -179,7 +179,7 @@ def test_the_picture_keeps_its_size_when_styles_join_the_blend(
     pastiche: Pastiche, photo: MakePhoto, size: tuple[int, int]
 ) -> None:
     pastiche.page.set_viewport_size({"width": size[0], "height": size[1]})
-    pastiche.upload(photo())
+    pastiche.upload(photo(900, 700))
     pastiche.choose("Amber")
     frame = pastiche.page.locator(".frame")
     before = frame.evaluate("frame => frame.clientWidth")
@@ -199,3 +199,25 @@ def test_the_reference_is_read_by_everyone_on_a_phone_too(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", ground))) < 60) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("width", [390, 700, 1024, 1440])
+def test_no_control_is_cut_off_in_the_longest_words(
+    pastiche: Pastiche, photo: MakePhoto, width: int
+) -> None:
+    page = pastiche.page
+    page.set_viewport_size({"width": width, "height": 900})
+    pastiche.upload(photo())
+    pastiche.expect_result()
+    for language in ("Deutsch", "Français", "English"):
+        page.locator("#language").select_option(language)
+        cut: list[str] = page.evaluate(
+            """() => {
+              const edge = document.querySelector("#controls").getBoundingClientRect().right + 0.5;
+              return [...document.querySelectorAll("#controls :is(button, input, select)")]
+                .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden"))
+                .filter((each) => each.getBoundingClientRect().right > edge)
+                .map((each) => each.outerHTML.slice(0, 70));
+            }"""
+        )
+        assert cut == [], language
