@@ -264,7 +264,8 @@ class _Session:
         training: dict[str, Any] = {"recipe": self.recipe.to_dict(), "steps": self.finetuning.step}
         if not finished:
             training["unfinished"] = True
-        preview = render_preview(self.stylizer, row) if finished else None
+        has_preview = current is not None and self.library.preview_path(current.id) is not None
+        preview = render_preview(self.stylizer, row) if finished or not has_preview else None
         style = self.publication.put(row, training, preview, self.files.picture.read_bytes())
         if style is not None and self.order.kind == "improve":
             data = {"step": self.finetuning.step, "revision": style.revision}

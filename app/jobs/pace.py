@@ -9,7 +9,7 @@ from typing import Final
 
 from app.jobs.job import Job
 from model.storage.files import write_atomically
-from model.styles.options import TRAINING_STEPS
+from model.styles.options import STEPS_FROM_ROW, TRAINING_STEPS
 
 WEIGHT_OF_LAST: Final = 0.5  # of the last job, against all before
 
@@ -63,7 +63,8 @@ def estimate(jobs: Sequence[Job], steps: Mapping[str, int | None], pace: Learnin
     estimated, ahead = [], 0.0
     for job in reversed(jobs):  # the oldest comes first
         if not job.finished and job.eta_s is None and job.reason is None:
-            left = seconds_per_step * (job.steps or steps.get(job.id) or TRAINING_STEPS.default)
+            default = STEPS_FROM_ROW if job.kind == "improve" else TRAINING_STEPS.default
+            left = seconds_per_step * (job.steps or steps.get(job.id) or default)
             job = replace(job, eta_s=round(ahead + left, 1))
         if not job.finished:
             ahead = max(ahead, job.eta_s or 0.0)

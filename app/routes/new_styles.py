@@ -253,7 +253,9 @@ async def _predict_style(services: Services, painting: bytes, wish: "Wish", dige
         training=training,
     )
     await check_style(services, style)
-    preview = await render_style_preview(services, style)
+    preview = None
+    if wish.mode == "instant":  # else the job makes one; the first picture is not to wait for it
+        preview = await render_style_preview(services, style)
     entry, _ = await library(services.styles.store, style, preview, painting)
     return entry
 
