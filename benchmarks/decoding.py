@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+SETTLED_S = 5
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from server_helpers import Server, running_server  # noqa: E402
@@ -64,7 +65,7 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.idle = self._now()
+        self.idle = self._settled()
         self.peak = self.idle
         self.peak_alone = self.idle  # of the process itself
         self._done = threading.Event()
@@ -75,6 +76,16 @@ class Memory:
         """End, the peak being known."""
         self._done.set()
         self._thread.join()
+
+    def _settled(self) -> float:
+        """What they hold once it no longer changes: a worker takes a while to start."""
+        before, since = self._now(), time.monotonic()
+        while time.monotonic() - since < SETTLED_S:
+            time.sleep(0.2)
+            now = self._now()
+            if abs(now - before) > 2:
+                before, since = now, time.monotonic()
+        return before
 
     def _now(self, with_children: bool = True) -> float:
         pids = {self._pid}
@@ -116,7 +127,6 @@ def main() -> None:
         with ThreadPoolExecutor(20) as pool:  # idle is a server that has worked
             warm = list(pool.map(lambda _: post(server, good), range(20)))
         print(f"small ones alone: slowest {max(seconds for _, seconds in warm):.2f} s")
-        time.sleep(1)
         memory = Memory(server.process.pid)
         with ThreadPoolExecutor(arguments.files + arguments.small) as pool:
             bombs = [pool.submit(post, server, bomb) for _ in range(arguments.files)]
