@@ -83,7 +83,7 @@ function openDesk() {
 /**
  * Pictures that were dropped or pasted: a single one, while there is a photo, may be a style.
  *
- * @param {File[]} files
+ * @param {readonly File[]} files
  */
 function takePictures(files) {
   if (newStyle?.isOpen()) newStyle.takePainting(files[0]);

@@ -32,6 +32,7 @@ export function explain(error, { fullSize = false } = {}) {
     };
   }
   if (error instanceof ApiError) return explainAnswer(error, fullSize);
+  console.error(error); // a fault of the page: where it lies is for whoever mends it
   return { text: t("notice.page-failed"), advice: t("notice.try-again"), action: "retry" };
 }
 
