@@ -277,42 +277,44 @@ def peak_memory_mb(pid: int) -> float:
 
 
 async def measure_painting(arguments: argparse.Namespace) -> None:
-    """A large picture as a job by itself, then with small pictures beside it; those alone before.
-
-    The estimate is asked for before each: at first it is a guess from the warm-up.
-    """
+    """Small pictures alone and beside a large one as a job, in turns; then the large one alone."""
     width, height = arguments.width, arguments.width * 3 // 4
-    large = make_photo(width)  # a square, of which three quarters are taken
     stream = io.BytesIO()
-    Image.open(io.BytesIO(large)).crop((0, 0, width, height)).save(stream, "JPEG", quality=90)
+    square = Image.open(io.BytesIO(make_photo(width)))
+    square.crop((0, 0, width, height)).save(stream, "JPEG", quality=90)
     async with running_service(arguments) as client:
         styles = await style_ids(client)
-        small = make_photo(arguments.side)
+        small, ratios = make_photo(arguments.side), {50: [], 95: []}
         await asyncio.sleep(4)  # the fast path is checked
-        alone = await arrive(client, small, styles, arguments.rate, arguments.seconds)
-        alone.show(f"{arguments.side} px alone")
-        for beside in (False, True):
-            sizes = await client.get("/v1/sizes", params={"width": width, "height": height})
-            estimate = sizes.json()["sizes"][-1]["seconds"]
-            begun = time.perf_counter()
+
+        async def order() -> str:
             files, fields = {"image": ("a.jpg", stream.getvalue())}, {"style": styles[0]}
-            job = (await client.post("/v1/pictures", files=files, data=fields)).json()
-            painting = asyncio.create_task(wait_for_picture(client, job["id"]))
-            while beside and not painting.done():
-                run = await arrive(client, small, styles, arguments.rate, arguments.seconds)
-                run.show(f"{arguments.side} px beside {width} x {height}")
-                for rank in (50, 95):
-                    ratio = percentile(run.latencies, rank) / percentile(alone.latencies, rank)
-                    print(f"  p{rank}: {ratio:.2f} times that alone")
-            await painting
-            seconds = time.perf_counter() - begun
-            result = await client.get(f"/v1/pictures/{job['id']}/result")
-            size = Image.open(io.BytesIO(result.content)).size
-            print(
-                f"{size[0]} x {size[1]} painted in {seconds:.1f} s, "
-                f"{'with' if beside else 'without'} small ones; estimate before {estimate:.1f} s; "
-                f"peak memory {peak_memory_mb(arguments.pid):.0f} MB"
-            )
+            return (await client.post("/v1/pictures", files=files, data=fields)).json()["id"]
+
+        for _ in range(arguments.rounds):
+            alone = await arrive(client, small, styles, arguments.rate, arguments.seconds)
+            alone.show(f"{arguments.side} px alone")
+            id_ = await order()
+            beside = await arrive(client, small, styles, arguments.rate, arguments.seconds)
+            beside.show(f"{arguments.side} px beside {width} x {height}")
+            job = (await client.get(f"/v1/pictures/{id_}")).json()
+            print(f"  meanwhile {job['state']}, {job['percent']} %")
+            await client.delete(f"/v1/pictures/{id_}")
+            for rank, found in ratios.items():
+                found.append(percentile(beside.latencies, rank) / percentile(alone.latencies, rank))
+        for rank, found in ratios.items():
+            print(f"p{rank} beside over alone: {', '.join(f'{ratio:.2f}' for ratio in found)}")
+        sizes = await client.get("/v1/sizes", params={"width": width, "height": height})
+        begun, id_ = time.perf_counter(), await order()
+        await wait_for_picture(client, id_)
+        seconds = time.perf_counter() - begun
+        result = await client.get(f"/v1/pictures/{id_}/result")
+        size = Image.open(io.BytesIO(result.content)).size
+        print(
+            f"{size[0]} x {size[1]} painted in {seconds:.1f} s; estimate before "
+            f"{sizes.json()['sizes'][-1]['seconds']:.1f} s; "
+            f"peak memory {peak_memory_mb(arguments.pid):.0f} MB"
+        )
 
 
 async def wait_for_picture(client: httpx2.AsyncClient, id_: str) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from app.engine.admission import PASSING_RATIO, Admission
 from app.engine.answers import answer
+from app.engine.courtesy import AbandonedError, give_way
 from app.engine.pace import Estimator
 from app.engine.preparation import noise_work, prepare_fast_paths, warm_up
 from app.engine.protocol import (
@@ -30,6 +31,7 @@ from model.inference.device import (
     CPU_BATCH_PIXELS,
     choose_batch_pixels,
     describe_device,
+    responds,
     use_device,
 )
 from model.inference.look import Look
@@ -42,10 +44,6 @@ SETTLING_S = 120.0  # a compiler's longest; a large picture waits so long for a 
 STOP_PREPARING_S = 1.0  # a compiler cannot be interrupted; at the process's end it just ends
 
 _logger = logging.getLogger("pastiche.engine")
-
-
-class _AbandonedError(Exception):
-    """Nobody waits for the running batch any more."""
 
 
 class LocalEngine:
@@ -205,7 +203,8 @@ class LocalEngine:
             self.admission.pace.forget()
             self._queue.put(noise_work(stylizer))
 
-        prepare_fast_paths(stylizer, fast_paths, lambda: self._ready, measure_anew)
+        ready = EngineState.READY
+        prepare_fast_paths(stylizer, fast_paths, lambda: self.state is ready, measure_anew)
         self._settled = True
 
     def _look_up(self, done: float = 0.0) -> None:
@@ -219,19 +218,29 @@ class LocalEngine:
                 first.fail(DrainingError(RETRY_AFTER_STOP_S))
             first.progress(done)
         if all(work.abandoned for work in running):
-            raise _AbandonedError
+            raise AbandonedError
         device = self._stylizer.device
         if device.type == "cuda" and first.pixels >= SYNC_PIXELS:
             torch.cuda.synchronize(device)  # or all layers would be queued before the first ran
-        most = None if first.gives_way else first.pixels // PASSING_RATIO
-        passing = self._queue.urgent_batch(most, self.admission.pixels_per_s)
-        if passing:
-            begun, passed = perf_counter(), self._passed_s
-            # What passes is not passed itself, but for what may be as large as any request.
-            self._running = passing if first.gives_way else []
-            self._compute(passing)
-            self._running = running
-            self._passed_s = passed + perf_counter() - begun
+        begun, passed = perf_counter(), self._passed_s
+        if not first.gives_way:
+            self._let_pass(first.pixels // PASSING_RATIO)
+        else:
+            others, wanted = lambda: self.admission.requests > 0, lambda: not first.abandoned
+            give_way(lambda: self._let_pass(None), others, wanted)
+        self._passed_s = passed + perf_counter() - begun
+
+    def _let_pass(self, most_pixels: int | None) -> bool:
+        """Run a batch of what may pass the running one; False if there is none."""
+        passing = self._queue.urgent_batch(most_pixels, self.admission.pixels_per_s)
+        if not passing:
+            return False
+        running = self._running
+        # What passes is not passed itself, but for what may be as large as any request.
+        self._running = passing if most_pixels is None else []
+        self._compute(passing)
+        self._running = running
+        return True
 
     def _compute(self, batch: list[Work]) -> None:
         """Stylize a batch and answer every picture in it, whatever happens."""
@@ -240,20 +249,13 @@ class LocalEngine:
             return
         # Outside of `except`: the traceback has let go of the tensors.
         self._check_device()
-        if len(left) > 1 and not self._failed:  # whose fault it was, the others need not suffer
+        failed = self.state is EngineState.FAILED
+        if len(left) > 1 and not failed:  # whose fault it was, the others need not suffer
             for work in left:
                 self._compute([work])
             return
         for work in left:
-            work.fail(EngineFailedError(10) if self._failed else EngineError())
-
-    @property
-    def _ready(self) -> bool:
-        return self.state is EngineState.READY
-
-    @property
-    def _failed(self) -> bool:
-        return self.state is EngineState.FAILED
+            work.fail(EngineFailedError(10) if failed else EngineError())
 
     def _attempt(self, batch: list[Work]) -> list[Work]:
         """Answer what can be; the pictures that an error has left without an answer."""
@@ -272,7 +274,7 @@ class LocalEngine:
                 done, left = left[: len(outcomes)], left[len(outcomes) :]
                 self._observe(done, busy)
                 answer(done, outcomes, elapsed, busy)
-        except _AbandonedError:
+        except AbandonedError:
             self._metrics.dropped.inc()
             return []
         except Exception:
@@ -288,11 +290,10 @@ class LocalEngine:
     def _check_device(self) -> None:
         """Try the device: after a sticky error every call on it fails, and only a restart helps."""
         assert self._stylizer is not None  # noqa: S101 - loaded before the first batch
-        try:
-            torch.ones(8, device=self._stylizer.device).sum().item()
-        except RuntimeError:
-            _logger.critical("the device has failed; a restart is needed")
-            self.state = EngineState.FAILED
-            for work in self._queue.close():
-                work.fail(EngineFailedError(10))
-            self.on_failure()
+        if responds(self._stylizer.device):
+            return
+        _logger.critical("the device has failed; a restart is needed")
+        self.state = EngineState.FAILED
+        for work in self._queue.close():
+            work.fail(EngineFailedError(10))
+        self.on_failure()

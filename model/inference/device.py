@@ -81,6 +81,15 @@ def use_device(device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
+def responds(device: torch.device) -> bool:
+    """Whether a device still computes: after a sticky error of a GPU every call on it fails."""
+    try:
+        torch.ones(8, device=device).sum().item()
+    except RuntimeError:
+        return False
+    return True
+
+
 def choose_whole_pixels(device: torch.device, channels: int, wanted: int | None = None) -> int:
     """Most pixels that go through the network whole, a batch's together.
 
