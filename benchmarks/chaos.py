@@ -60,6 +60,7 @@ class Chaos:
         self.started = 0  # how often: an answer that a kill has cut is no fault
         self.style = load_style(ROOT / "weights" / "styles" / f"{STYLE}.safetensors")
         self.good = self.stylize_by_command()
+        self.pictures: dict[str, np.ndarray] = {}  # ids, and what each is to be
         self.compared: Counter[int] = Counter()  # pictures, by levels from the command line's
         self.widest = 0.0  # share of a picture's values that are off
         self.stops: list[tuple[int, float, float, float]] = []
@@ -188,6 +189,35 @@ class Chaos:
         if response is not None and response.status_code == 202:
             self.jobs.add(response.json()["id"])
 
+    def paint(self) -> None:
+        """A picture as a job, which is to be done whatever is killed meanwhile."""
+        file, expected = self.random.choice(self.good)
+        form = {"style": STYLE, "format": "png"}
+        response = self.ask(
+            "picture", lambda c: c.post("/v1/pictures", files={"image": ("a", file)}, data=form)
+        )
+        if response is not None and response.status_code == 202:
+            self.pictures[response.json()["id"]] = expected
+
+    def compare_pictures(self, client: httpx2.Client) -> None:
+        """All accepted pictures are there, each as the command line paints it."""
+        deadline = time.monotonic() + 120
+        for id_, expected in self.pictures.items():
+            job = client.get(f"/v1/pictures/{id_}").json()
+            while job.get("state") in ("queued", "running") and time.monotonic() < deadline:
+                time.sleep(0.2)
+                job = client.get(f"/v1/pictures/{id_}").json()
+            self.statuses[f"picture {job.get('state')}"] += 1
+            if job.get("state") == "failed" and "disk is full" in job["reason"]:
+                continue  # it was
+            if job.get("state") != "done":
+                self.faults.append(f"picture {id_}: {job}")
+                continue
+            data = client.get(job["result"]).content
+            levels = np.array(Image.open(io.BytesIO(data)).convert("RGB"), int)
+            if levels.shape != expected.shape or abs(levels - expected).max() > 0:
+                self.faults.append(f"picture {id_} is not the command line's")
+
     def be_slow(self) -> None:
         """A socket that sends a little and then nothing, or leaves."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as slow:
@@ -279,9 +309,12 @@ class Chaos:
         until = time.monotonic() + seconds
 
         def act() -> None:
-            acts = (self.post_good, self.post_bad, self.put_style, self.be_slow, self.learn)
+            acts = (
+                *(self.post_good, self.post_bad, self.put_style),
+                *(self.be_slow, self.learn, self.paint),
+            )
             while time.monotonic() < until:
-                self.random.choices(acts, (50, 20, 10, 15, 2))[0]()
+                self.random.choices(acts, (50, 20, 10, 15, 2, 3))[0]()
                 time.sleep(self.random.random() * 0.2)
 
         threads = [threading.Thread(target=act) for _ in range(clients)]
@@ -312,6 +345,8 @@ class Chaos:
         for id_ in self.jobs:
             if states.get(id_) != "succeeded":
                 self.faults.append(f"job {id_}: {states.get(id_)}: {reasons.get(id_)}")
+        with self.client() as client:
+            self.compare_pictures(client)
         print(f"memory of each server after its first minute, and at its end: {self.memory}")
         before = self.memory_mb()
         for _ in range(60):

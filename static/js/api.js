@@ -25,6 +25,29 @@
  *
  * @typedef {"jpeg" | "png" | "webp"} Format
  *
+ * @typedef {object} Result What a result shall be like.
+ * @property {Format} [format] Without one: as the photo.
+ * @property {number} [quality]
+ * @property {number | null} [maxSide] Longest side in px; without one, as the server has it.
+ *
+ * @typedef {object} Size A size that a photo can be painted in.
+ * @property {number} [max_side] None: the photo's own.
+ * @property {number} width
+ * @property {number} height
+ * @property {number} seconds What it takes, about.
+ * @property {"request" | "picture"} way How to ask for it.
+ *
+ * @typedef {object} LargeInfo A picture that is painted while nobody waits.
+ * @property {string} id
+ * @property {"queued" | "running" | "done" | "failed" | "cancelled" | "gone"} state
+ * @property {number} width
+ * @property {number} height
+ * @property {number} percent
+ * @property {number} [eta_s]
+ * @property {string} [reason]
+ * @property {string} [preview] Address of a small picture of it.
+ * @property {string} [result] Address of the result.
+ *
  * @typedef {object} Answer
  * @property {Blob} blob The picture.
  * @property {number} queueSeconds How long it waited at the server.
@@ -71,32 +94,99 @@ export async function listStyles() {
 /**
  * @param {Blob} photo
  * @param {Look} look
- * @param {{format?: Format, quality?: number, signal?: AbortSignal}} options Without a format: as
- *   the photo.
+ * @param {Result & {signal?: AbortSignal}} options
  * @returns {Promise<Answer>}
  */
-export async function stylize(photo, look, options = {}) {
-  const { signal } = options;
-  const form = new FormData();
-  form.set("image", photo, "photo");
-  for (const [name, value] of Object.entries(stylizeFields(look, options))) form.set(name, value);
+export async function stylize(photo, look, { signal, ...result } = {}) {
+  const form = toForm(photo, look, result);
   const response = await request("/v1/stylize", { method: "POST", body: form, signal });
   const queue = /queue;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   return { blob: await read(response.blob()), queueSeconds: queue ? Number(queue[1]) / 1000 : 0 };
 }
 
 /**
- * What a look and an encoding are to the API.
+ * The sizes that there are for a photo, smallest first.
+ *
+ * @param {{width: number, height: number}} photo
+ * @returns {Promise<Size[]>}
+ */
+export async function listSizes({ width, height }) {
+  return (await (await request(`/v1/sizes?width=${width}&height=${height}`)).json()).sizes;
+}
+
+/**
+ * Have a picture painted that takes longer than a request has.
+ *
+ * @param {Blob} photo
+ * @param {Look} look
+ * @param {Result} result
+ * @returns {Promise<LargeInfo>}
+ */
+export async function orderPicture(photo, look, result) {
+  const init = { method: "POST", body: toForm(photo, look, result) };
+  return (await request("/v1/pictures", init)).json();
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<LargeInfo>}
+ */
+export async function findPicture(id) {
+  return (await request(`/v1/pictures/${encodeURIComponent(id)}`)).json();
+}
+
+/**
+ * Drop a picture, whatever its state, and all that the server has of it.
+ *
+ * @param {string} id
+ */
+export async function deletePicture(id) {
+  await request(`/v1/pictures/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+/**
+ * @param {string} address Of a finished picture's result.
+ * @returns {Promise<Blob>}
+ */
+export async function fetchPicture(address) {
+  return read((await request(address)).blob());
+}
+
+/**
+ * A large picture's events, as of `jobEvents`.
+ *
+ * @param {string} id
+ * @returns {EventSource}
+ */
+export function pictureEvents(id) {
+  return new EventSource(`/v1/pictures/${encodeURIComponent(id)}/events`);
+}
+
+/**
+ * @param {Blob} photo
+ * @param {Look} look
+ * @param {Result} result
+ */
+function toForm(photo, look, result) {
+  const form = new FormData();
+  form.set("image", photo, "photo");
+  for (const [name, value] of Object.entries(stylizeFields(look, result))) form.set(name, value);
+  return form;
+}
+
+/**
+ * What a look and a wanted result are to the API.
  *
  * @param {Look} look
- * @param {{format?: Format, quality?: number}} encoding
+ * @param {Result} result
  * @returns {Record<string, string>}
  */
-export function stylizeFields({ mix, strength, keepColors }, { format, quality }) {
+export function stylizeFields({ mix, strength, keepColors }, { format, quality, maxSide }) {
   return {
     mix: JSON.stringify(mix.map(({ id, weight }) => ({ style: id, weight }))),
     strength: String(Number(strength.toFixed(4))),
     preserve_color: String(keepColors),
+    ...(maxSide && { max_side: String(maxSide) }),
     ...(format && { format }),
     ...(quality && format !== "png" && { quality: String(quality) }),
   };

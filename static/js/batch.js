@@ -22,7 +22,7 @@
 import { stylize } from "./api.js";
 import { copyForServer, formatFor } from "./image.js";
 import { inWords, isBusy } from "./messages.js";
-import { encodingOf } from "./renderer.js";
+import { encodingOf, requestSideOf } from "./renderer.js";
 import { t } from "./words.js";
 import { FullZipError, ZipFile } from "./zip.js";
 
@@ -35,16 +35,17 @@ const MOST_AT_ONCE = 2;
  * @param {Readonly<State>} state
  */
 export function orderOf(state) {
-  const { mix, strength, keepColors, fullSize, format } = state;
-  return JSON.stringify([mix, strength, keepColors, fullSize, format, encodingOf(state)]);
+  const { mix, strength, keepColors, format } = state;
+  const side = requestSideOf(state);
+  return JSON.stringify([mix, strength, keepColors, side, format, encodingOf(state)]);
 }
 
 export class Batch {
   #store;
   #zip = new ZipFile();
   #controller = new AbortController();
-  /** @type {{format: State["format"], quality: number, fullSize: boolean}} */
-  #options = { format: null, quality: 90, fullSize: false };
+  /** @type {{format: State["format"], quality: number, side: number | null}} */
+  #options = { format: null, quality: 90, side: null };
 
   /** @param {Store} store */
   constructor(store) {
@@ -60,9 +61,9 @@ export class Batch {
   start() {
     this.cancel();
     const { state } = this.#store;
-    const { mix, strength, keepColors, format, quality, fullSize, together } = state;
+    const { mix, strength, keepColors, format, quality, together } = state;
     this.#zip = new ZipFile();
-    this.#options = { format, quality, fullSize };
+    this.#options = { format, quality, side: requestSideOf(state) };
     /** @type {BatchState} */
     const batch = {
       photos: together.map((file) => ({ file, state: "waiting" })),
@@ -129,9 +130,9 @@ export class Batch {
     const { photos, recipe } = /** @type {BatchState} */ (this.#batch);
     const { file } = photos[index];
     const zip = this.#zip;
-    const { quality, fullSize } = this.#options;
+    const { quality, side } = this.#options;
     const format = this.#options.format ?? formatFor(file.type);
-    const blob = await copyForServer(file, fullSize);
+    const blob = await copyForServer(file, side);
     const ask = () => stylize(blob, recipe, { format, quality, signal });
     const answer = await this.#askUntilFree(ask, signal);
     if (signal.aborted) return;

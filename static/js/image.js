@@ -56,16 +56,16 @@ export async function readPhoto(file, id = makeIdentity()) {
 }
 
 /**
- * What the server gets of a photo that is not shown: small, unless its full size is asked for.
+ * What the server gets of a photo that is not shown.
  *
  * @param {File} file
- * @param {boolean} fullSize
+ * @param {number | null} longest Side in px; null, the photo's own.
  * @returns {Promise<Blob>}
  */
-export async function copyForServer(file, fullSize) {
+export async function copyForServer(file, longest) {
   const bitmap = await decode(file);
   const side = Math.max(bitmap.width, bitmap.height);
-  const wanted = fullSize ? side : Math.min(side, STANDARD_SIDE);
+  const wanted = Math.min(side, longest ?? side);
   try {
     if (wanted === side && SERVER_TYPES.includes(file.type)) return file;
     return await shrink(

@@ -5,6 +5,8 @@
 
 const DATABASE = "pastiche";
 const TABLE = "kept";
+/** Under this name, the picture that the server paints while nobody waits. */
+export const LARGE = "large";
 
 /** @type {Promise<IDBDatabase> | null} */
 let opening = null;
@@ -32,6 +34,11 @@ export async function recall(name) {
   } catch {
     return undefined;
   }
+}
+
+/** @param {string} name */
+export async function forget(name) {
+  await request("readwrite", (table) => table.delete(name)).catch(() => {});
 }
 
 /** Keep nothing any more. */

@@ -1,6 +1,8 @@
 /** Wires the page together. */
 
 import { ApiError, UnreachableError, listJobs } from "./api.js";
+import { STANDARD_SIDE } from "./image.js";
+import { LARGE, recall } from "./kept.js";
 import { loadStyles, refreshStyles } from "./library.js";
 import { explain } from "./messages.js";
 import { only } from "./mix.js";
@@ -58,7 +60,7 @@ connectPad(store);
 connectLook(store);
 connectStatus(store, {
   retry: () => (store.state.library === "ready" ? renderer.retry() : reload()),
-  standard: () => store.update({ fullSize: false }),
+  standard: () => store.update({ side: STANDARD_SIDE }),
   key: () => askForKey(() => renderer.retry()),
   reload,
 });
@@ -67,11 +69,12 @@ store.watch(["mix"], ({ mix }) => {
 });
 reload();
 keepShell();
+void recall(LARGE).then((kept) => kept && openDesk()).catch(() => {}); // the next photo tries anew
 
 /** What works on a photo is not needed at first; a failed try is made again. */
 function openDesk() {
   desk ??= import("./desk.js").then(
-    ({ connectDesk }) => connectDesk(store),
+    ({ connectDesk }) => connectDesk(store, askForKey),
     () => {
       desk = null;
       throw new UnreachableError();
@@ -95,6 +98,7 @@ function takePictures(files) {
 function forget() {
   settle(null);
   photos.forget();
+  store.update({ large: null });
 }
 
 /** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */

@@ -110,6 +110,11 @@ function explainAnswer(error, fullSize) {
         text: t("notice.too-many-jobs"),
         advice: t("notice.try-in", { seconds: error.retryAfter ?? 60 }),
       };
+    case "too_many_pictures":
+      return {
+        text: t("notice.too-many-pictures"),
+        advice: t("notice.try-in", { seconds: error.retryAfter ?? 60 }),
+      };
     case "jobs_unavailable":
       return { text: t("notice.no-jobs"), advice: t("notice.try-later") };
     case "missing_key":

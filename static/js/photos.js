@@ -11,7 +11,7 @@
  * @property {Blob} blob
  */
 
-import { readPhoto } from "./image.js";
+import { STANDARD_SIDE, readPhoto } from "./image.js";
 import { forgetAll, keep, recall } from "./kept.js";
 import { chooseFirstStyle, keepKnownStyles } from "./library.js";
 import { explain } from "./messages.js";
@@ -133,7 +133,7 @@ export class Photos {
 
   /** @param {Photo} photo */
   #show(photo) {
-    this.#store.update({ photo, fullSize: false, notice: null });
+    this.#store.update({ photo, side: STANDARD_SIDE, sizes: [], notice: null });
     chooseFirstStyle(this.#store);
     const blob = photo.full.size <= MOST_KEPT_BYTES ? photo.full : photo.standard;
     void keep(KEPT_AS, { id: photo.id, name: photo.name, blob });

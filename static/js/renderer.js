@@ -10,7 +10,7 @@
  * @property {import("./image.js").Photo} photo
  * @property {string} look What it shows; see `lookOf`.
  * @property {boolean} final Whether it is a result, not a preview.
- * @property {boolean} fullSize
+ * @property {number | null} side See `State`.
  * @property {string} encoding See `encodingOf`.
  * @property {Blob} blob The file that a download gives, where it is final.
  * @property {string} url
@@ -23,7 +23,7 @@
  * @property {import("./image.js").Photo} photo
  * @property {string} look
  * @property {boolean} final
- * @property {boolean} fullSize
+ * @property {number | null} side
  * @property {string} encoding
  *
  * @typedef {import("./store.js").Store} Store
@@ -31,7 +31,7 @@
  */
 
 import { stylize } from "./api.js";
-import { measure } from "./image.js";
+import { STANDARD_SIDE, measure } from "./image.js";
 import { explain, isBusy } from "./messages.js";
 
 /**
@@ -44,7 +44,8 @@ export const ASKED_FOR = [
   "mix",
   "strength",
   "keepColors",
-  "fullSize",
+  "side",
+  "sizes",
   "format",
   "quality",
   "styles",
@@ -99,9 +100,38 @@ export function encodingOf(state) {
  * @param {Readonly<State>} state
  */
 export function isFinished(state) {
-  const { rendering, fullSize } = state;
+  const { rendering, side } = state;
   if (!rendering?.final || rendering.look !== lookOf(state)) return false;
-  return rendering.fullSize === fullSize && rendering.encoding === encodingOf(state);
+  if (rendering.encoding !== encodingOf(state)) return false;
+  return rendering.side === side || rendering.side === requestSideOf(state);
+}
+
+/**
+ * What the server offers for the chosen size; nothing until it has said so.
+ *
+ * @param {Readonly<State>} state
+ */
+export function chosenSize({ sizes, side }) {
+  return sizes.find((size) => (size.max_side ?? null) === side);
+}
+
+/**
+ * The side of results that requests give: the chosen one, unless it takes longer than a request has.
+ *
+ * @param {Readonly<State>} state
+ */
+export function requestSideOf(state) {
+  return chosenSize(state)?.way === "picture" ? STANDARD_SIDE : state.side;
+}
+
+/**
+ * @param {Store} store
+ * @param {Rendering | null} rendering
+ */
+export function showRendering(store, rendering) {
+  const previous = store.state.rendering;
+  store.update({ rendering });
+  if (previous) URL.revokeObjectURL(previous.url);
 }
 
 export class Renderer {
@@ -130,7 +160,9 @@ export class Renderer {
 
   #advance() {
     const { photo, mix, rendering } = this.#store.state;
-    if (rendering && (rendering.photo !== photo || mix.length === 0)) this.#show(null);
+    if (rendering && (rendering.photo !== photo || mix.length === 0)) {
+      showRendering(this.#store, null);
+    }
     if (this.#flight && this.#isOutdated(this.#flight)) {
       this.#flight.controller.abort();
       this.#flight = null;
@@ -143,7 +175,7 @@ export class Renderer {
   /** @returns {Step | null} */
   #nextStep() {
     const { state } = this.#store;
-    const { photo, mix, moving, rendering, fullSize } = state;
+    const { photo, mix, moving, rendering } = state;
     if (!photo || mix.length === 0) return null;
     const [look, encoding] = [lookOf(state), encodingOf(state)];
     const shown = rendering?.look === look;
@@ -151,7 +183,7 @@ export class Renderer {
     // What has got better meanwhile is not shown worse first.
     const improved = !!rendering?.final && areRevisions(rendering.look, look);
     const final = !moving && (shown || improved || this.#sparing || photo.small === photo.standard);
-    const step = { photo, look, final, fullSize, encoding };
+    const step = { photo, look, final, side: requestSideOf(state), encoding };
     return keyOf(step) === this.#failed ? null : step;
   }
 
@@ -164,7 +196,7 @@ export class Renderer {
   #isOutdated(flight) {
     const { state } = this.#store;
     if (flight.photo !== state.photo || state.mix.length === 0) return true;
-    if (flight.final && flight.fullSize !== state.fullSize) return true;
+    if (flight.final && flight.side !== requestSideOf(state)) return true;
     if (flight.final && flight.encoding !== encodingOf(state)) return true;
     return flight.look !== lookOf(state) && (flight.final || !state.moving);
   }
@@ -173,14 +205,15 @@ export class Renderer {
   async #take(step) {
     const flight = { ...step, controller: new AbortController() };
     this.#flight = flight;
-    const { photo, final, fullSize } = step;
-    const blob = !final ? photo.small : fullSize ? photo.full : photo.standard;
+    const { photo, final, side } = step;
+    const blob = !final ? photo.small : isLarge(step) ? photo.full : photo.standard;
     const begun = performance.now();
     const { state } = this.#store;
     const { signal } = flight.controller;
-    const encoding = final ? { format: formatOf(state), quality: state.quality } : {};
+    const result = { format: formatOf(state), quality: state.quality, maxSide: side };
+    const options = final ? result : {};
     try {
-      const answer = await stylize(blob, state, { ...encoding, signal });
+      const answer = await stylize(blob, state, { ...options, signal });
       const size = final ? await measure(answer.blob) : { width: 0, height: 0 };
       if (this.#flight !== flight) return;
       this.#flight = null;
@@ -188,7 +221,7 @@ export class Renderer {
       this.#say(null);
       const url = URL.createObjectURL(answer.blob);
       const seconds = (performance.now() - begun) / 1000;
-      this.#show({ ...step, ...answer, url, ...size, seconds });
+      showRendering(this.#store, { ...step, ...answer, url, ...size, seconds });
     } catch (error) {
       if (this.#flight !== flight) return; // aborted
       this.#flight = null;
@@ -197,19 +230,12 @@ export class Renderer {
     this.#advance();
   }
 
-  /** @param {Rendering | null} rendering */
-  #show(rendering) {
-    const previous = this.#store.state.rendering;
-    this.#store.update({ rendering });
-    if (previous) URL.revokeObjectURL(previous.url);
-  }
-
   /**
    * @param {Step} step
    * @param {unknown} error
    */
   #fail(step, error) {
-    this.#say(explain(error, { fullSize: step.final && step.fullSize }));
+    this.#say(explain(error, { fullSize: isLarge(step) }));
     if (!isBusy(error)) {
       this.#failed = keyOf(step);
       return;
@@ -240,6 +266,11 @@ export class Renderer {
 }
 
 /** @param {Step} step */
-function keyOf({ look, fullSize, encoding }) {
-  return `${look} ${fullSize} ${encoding}`;
+function keyOf({ look, side, encoding }) {
+  return `${look} ${side} ${encoding}`;
+}
+
+/** @param {Step} step */
+function isLarge({ final, side }) {
+  return final && side !== STANDARD_SIDE;
 }

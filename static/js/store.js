@@ -12,6 +12,8 @@
  * @typedef {import("./tried-looks.js").TriedLook} TriedLook
  * @typedef {import("./batch.js").BatchState} BatchState
  * @typedef {import("./views/second-look.js").SecondLook} SecondLook
+ * @typedef {import("./api.js").Size} Size
+ * @typedef {import("./large.js").Large} Large
  *
  * @typedef {object} State
  * @property {readonly Style[]} styles The library; empty until it is loaded.
@@ -20,7 +22,8 @@
  * @property {Mix} mix
  * @property {number} strength 0, the photo, to 1.
  * @property {boolean} keepColors
- * @property {boolean} fullSize Whether the photo is sent as it is, not shrunk.
+ * @property {number | null} side Longest side that the result shall have, in px; null, the photo's own.
+ * @property {readonly Size[]} sizes What the server offers for the photo; none until it has said so.
  * @property {Format | null} format Of the result; none chosen, the photo's own.
  * @property {number} quality Of JPEG and WebP, 1 to 100.
  * @property {boolean} moving Whether a control is being moved: previews will do.
@@ -35,11 +38,13 @@
  * @property {number | null} busyUntil When the server is asked again, in ms since the epoch.
  * @property {readonly Job[]} jobs New styles being learned.
  * @property {boolean} isOffline Whether the styles could not be loaded because no answer came.
+ * @property {Large | null} large A picture that the server paints while nobody waits.
  * @property {readonly string[]} favourites Ids of styles marked with a star.
  * @property {import("./words.js").Language} language
  */
 
 import { keptFavourites } from "./favourites.js";
+import { STANDARD_SIDE } from "./image.js";
 import { NO_HISTORY } from "./look-history.js";
 import { currentLanguage } from "./words.js";
 
@@ -51,7 +56,8 @@ const INITIAL = {
   mix: [],
   strength: 1,
   keepColors: false,
-  fullSize: false,
+  side: STANDARD_SIDE,
+  sizes: [],
   format: null,
   quality: 90,
   moving: false,
@@ -67,6 +73,7 @@ const INITIAL = {
   jobs: [],
   isOffline: false,
   favourites: keptFavourites(),
+  large: null,
   language: currentLanguage(),
 };
 

@@ -42,6 +42,10 @@ class Pastiche:
     def blend_in(self, title: str) -> None:
         self.page.get_by_role("button", name=f"Add {title} to the blend").click()
 
+    def choose_size(self, name: str) -> None:
+        """By the first word of its label; the input itself lies under it."""
+        self.page.locator(".size", has_text=name).click()
+
     def weight(self, title: str) -> Locator:
         return self.page.locator("#mix").get_by_label(title, exact=True)
 

@@ -66,7 +66,7 @@ def test_phone_photos_are_turned_upright(
     pastiche.expect_result((300, 150) if orientation == 1 else (150, 300))
 
 
-def test_a_large_photo_is_shrunk_in_the_browser_unless_full_size_is_asked_for(
+def test_a_large_photo_is_shrunk_in_the_browser_unless_its_own_size_is_asked_for(
     pastiche: Pastiche, photo: MakePhoto
 ) -> None:
     sent: list[int] = []
@@ -75,8 +75,10 @@ def test_a_large_photo_is_shrunk_in_the_browser_unless_full_size_is_asked_for(
     pastiche.upload(large)
     pastiche.expect_result((1024, 512))
     assert max(sent) < large.stat().st_size
-    pastiche.page.get_by_label("Full size").check()
+    expect(pastiche.page.locator("#caption")).to_contain_text("the photo has 1600 \u00d7 800")
+    pastiche.choose_size("Original")
     pastiche.expect_result((1600, 800))
+    expect(pastiche.page.locator("#caption")).not_to_contain_text("the photo has")
 
 
 def test_a_transparent_photo_stays_transparent(pastiche: Pastiche, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_download_is_what_the_api_returns(pastiche: Pastiche, photo: MakePho
         assert downloaded == answer.body()
 
 
-def test_a_photo_too_large_for_the_server_is_offered_smaller(
+def test_a_photo_too_large_for_the_server_is_painted_smaller(
     page: Page,
     complaints: list[str],
     photo: MakePhoto,
@@ -65,10 +65,7 @@ def test_a_photo_too_large_for_the_server_is_offered_smaller(
     pastiche = Pastiche(page, server.url).open()
     pastiche.upload(photo(1400, 900))
     pastiche.expect_result((1024, 658))
-    page.get_by_label("Full size").check()
-    expect(pastiche.notice).to_contain_text("This picture is too large for the server.")
-    page.get_by_role("button", name="Use the smaller size").click()
-    pastiche.expect_result((1024, 658))
+    expect(page.get_by_label("Original")).to_be_hidden()
     assert all("422" in complaint for complaint in complaints)
     complaints.clear()
 

@@ -8,7 +8,7 @@ import { saveFile } from "./result.js";
 import { announce } from "./status.js";
 
 const ORDER_FIELDS = /** @type {const} */ ([
-  ...["mix", "strength", "keepColors", "fullSize", "format", "quality"],
+  ...["mix", "strength", "keepColors", "side", "sizes", "format", "quality"],
 ]);
 
 /** @typedef {import("../batch.js").BatchState} BatchState */

@@ -31,7 +31,7 @@ export function connectResult(store) {
     const isReady = isFinished(state);
     for (const button of [download, share, copy]) button.disabled = !isReady;
     copyLink.disabled = state.mix.length === 0;
-    if (isReady || !state.rendering) caption.textContent = describe(state.rendering);
+    if (isReady || !state.rendering) caption.textContent = describe(state);
   });
   connectEncoding(store, root);
 
@@ -114,13 +114,15 @@ function canShare() {
   return navigator.canShare?.({ files: [file] }) ?? false;
 }
 
-/** @param {State["rendering"]} rendering */
-function describe(rendering) {
+/** @param {Readonly<State>} state */
+function describe({ rendering, photo }) {
   if (!rendering) return "";
   const { width, height, blob, queueSeconds } = rendering;
   const key = queueSeconds >= 0.5 ? "result.caption-waited" : "result.caption";
   const [seconds, waiting] = [rendering.seconds, queueSeconds].map((time) => formatDecimal(time, 1));
-  return t(key, { width, height, size: sizeOf(blob), seconds, waiting });
+  const caption = t(key, { width, height, size: sizeOf(blob), seconds, waiting });
+  if (!rendering.final || !photo || photo.width <= width) return caption;
+  return t("result.shrunk", { caption, width: photo.width, height: photo.height });
 }
 
 /** @param {Blob} blob */
