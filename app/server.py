@@ -210,6 +210,11 @@ class PasticheServer(uvicorn.Server):
         """Whether a stop has begun: by a signal, or by a device that failed."""
         return self._watchdog is not None
 
+    def stop_watching(self) -> None:
+        """All is closed, and the process goes on: a server on a thread of another program."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+
     def _stop(self, number: int, _: FrameType | None) -> None:
         if self.should_exit:  # told a second time
             _end_process(128 + number)
