@@ -47,6 +47,10 @@ export class LargePictures {
     store.watch(["large"], ({ large }) => {
       if (!large && this.#id) this.remove().catch(() => {}); // it goes by itself within the hour
     });
+    // Also once the photo is there again, or one comes back to the look that was ordered.
+    store.watch(["photo", "mix", "strength", "keepColors", "format", "quality"], ({ large }) => {
+      if (large?.blob) this.#show(large, large.blob);
+    });
   }
 
   /** Order what is chosen. */
@@ -174,19 +178,20 @@ export class LargePictures {
   }
 
   /**
-   * On the stage, if what was ordered is still what is chosen.
+   * On the stage, if what was ordered is what is chosen.
    *
    * @param {Large} large
    * @param {Blob} blob
    */
   #show({ look, side, encoding, width, height, asked }, blob) {
     const { state } = this.#store;
-    const { photo } = state;
+    const { photo, rendering } = state;
     if (!photo || look !== lookOf(state) || encoding !== encodingOf(state)) return;
+    if (rendering?.blob === blob) return;
     const url = URL.createObjectURL(blob);
     const seconds = (Date.now() - asked) / 1000;
     const result = { photo, look, side, encoding, blob, url, width, height, seconds };
-    showRendering(this.#store, { ...result, final: true, queueSeconds: 0 });
+    showRendering(this.#store, { ...result, final: true, queueSeconds: 0 }, { side });
   }
 
   #forget() {

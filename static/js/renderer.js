@@ -127,10 +127,11 @@ export function requestSideOf(state) {
 /**
  * @param {Store} store
  * @param {Rendering | null} rendering
+ * @param {Partial<State>} [changes] What is chosen with it.
  */
-export function showRendering(store, rendering) {
+export function showRendering(store, rendering, changes = {}) {
   const previous = store.state.rendering;
-  store.update({ rendering });
+  store.update({ ...changes, rendering });
   if (previous) URL.revokeObjectURL(previous.url);
 }
 
