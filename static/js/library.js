@@ -44,12 +44,13 @@ export async function loadStyles(store) {
  * Take in what has changed at the server; what is shown stays meanwhile.
  *
  * @param {Store} store
+ * @param {Partial<import("./store.js").State>} [also] What changes with it.
  */
-export async function refreshStyles(store) {
+export async function refreshStyles(store, also = {}) {
   try {
-    store.update({ styles: await listStyles() });
+    store.update({ styles: await listStyles(), ...also });
   } catch {
-    return; // the next news, or the next visit, will tell
+    store.update(also); // the next news, or the next visit, will tell the rest
   }
 }
 

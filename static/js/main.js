@@ -146,11 +146,11 @@ async function onStyle({ title, style, kind }) {
  * @param {boolean} improves Whether a job makes it better from now on.
  */
 async function onReady({ title, style }, improves) {
-  await refreshStyles(store);
   if (!style) return;
   const text = t("learned.ready", { title });
   const advice = t(improves ? "learned.gets-better" : "learned.as-predicted");
-  store.update({ mix: only(style), notice: { text, advice, isGood: true } });
+  const notice = { text, advice, isGood: true };
+  await refreshStyles(store, { mix: only(style), notice }); // together: its card comes into view
 }
 
 /** @param {string} style */
