@@ -261,8 +261,8 @@ def run_smooth(bench: Bench) -> None:
 
 
 def render_sheet(bench: Bench) -> None:
-    """Two photos at 512 px: nearest blend, predicted, 25 steps on, Magenta's at 384 px."""
-    ways = ("nearest blend", "predicted", "predicted, 25 steps", MAGENTA)
+    """Two photos in every work, by way: ours at 512 px, Magenta's at 384."""
+    ways = bench.arguments.way or ("predicted", MAGENTA)
     samples = [load_picture(ROOT / "static" / "samples" / name).resized(512).rgb for name in SHOWN]
     size = (CELL * len(samples) * len(ways), CELL * len(bench.works))
     sheet = Image.new("RGB", size, "white")
@@ -312,7 +312,9 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--photos", type=int, default=20, help="held-out photos to judge by")
-    parser.add_argument("--way", action="append", default=[], help="these alone are judged")
+    parser.add_argument(
+        "--way", action="append", default=[], help="these alone are judged or shown"
+    )
     parser.add_argument("--rows", type=Path, default=ROOT / "runs" / "prediction")
     parser.add_argument(
         "--output", "-o", type=Path, default=ROOT / "docs" / "quality" / "prediction.json"
