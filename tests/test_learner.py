@@ -98,12 +98,12 @@ def test_a_style_is_learned_and_nothing_else_changes(settings: Settings) -> None
 
     files = JobFiles(jobs_folder(settings.data_dir) / job)
     events = files.events.reader().read()
-    steps = [event.data["step"] for event in events if event.name == "progress"]
-    assert steps == [5, 10, 15]
+    progress = [event.data for event in events if event.name == "progress"]
+    assert [data["step"] for data in progress] == [5, 10, 15]
     assert [event.name for event in events].count("preview") == 1, "the last one alone"
-    assert events[0].data["losses"].keys() == {"total", "content", "style"}
+    assert progress[0]["losses"].keys() == {"total", "content", "style"}
     assert open_picture(files.preview.read_bytes()).size == (256, 171)
-    assert files.events.last("progress") == events[-1].data
+    assert files.events.last("progress") == progress[-1]
     later = files.events.reader(after=3).read()
     assert later == [event for event in events if event.id > 3]
 
