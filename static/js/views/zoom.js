@@ -19,6 +19,8 @@ export function connectZoom(store) {
   const fit = find(document, "#zoom-fit", HTMLButtonElement);
   const fullScreen = find(document, "#full-screen", HTMLButtonElement);
   let factor = 1;
+  /** Pixels of the screen for one of the photo; what stays when the room for the picture changes. */
+  let scale = 0;
 
   /** The factor at which pixels are pixels. */
   const pixels = () => {
@@ -41,8 +43,8 @@ export function connectZoom(store) {
     scroller.scrollLeft = shareX * scroller.scrollWidth - offsetX;
     scroller.scrollTop = shareY * scroller.scrollHeight - offsetY;
     scroller.tabIndex = factor > 1 ? 0 : -1; // arrow keys scroll it
-    const percent = Math.round((factor / pixels()) * 100);
-    fit.textContent = factor > 1 ? formatPercent(percent) : t("zoom.fit");
+    scale = factor / pixels();
+    fit.textContent = factor > 1 ? formatPercent(Math.round(scale * 100)) : t("zoom.fit");
     zoomOut.disabled = factor === 1;
     zoomIn.disabled = further() === undefined;
   };
@@ -76,6 +78,10 @@ export function connectZoom(store) {
     if (next !== shape) zoom(1);
     shape = next;
   });
+
+  new ResizeObserver(() => {
+    if (factor > 1) zoom(Math.max(1, scale * pixels()));
+  }).observe(scroller);
 
   connectPan(scroller, () => factor > 1);
 
