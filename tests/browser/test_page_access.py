@@ -181,6 +181,7 @@ def test_the_picture_keeps_its_size_when_styles_join_the_blend(
     pastiche.page.set_viewport_size({"width": size[0], "height": size[1]})
     pastiche.upload(photo(900, 700))
     pastiche.choose("Amber")
+    pastiche.expect_result()
     frame = pastiche.page.locator(".frame")
     before = frame.evaluate("frame => frame.clientWidth")
     for title in ("Birch", "Cobalt"):
