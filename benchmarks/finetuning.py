@@ -37,6 +37,7 @@ from model.training.crops import find_photos, load_style_pictures, load_validati
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTask
+from model.training.objective import Objective
 from model.training.one_style import OBJECTIVE, FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.vgg19 import load_vgg19
 
@@ -68,7 +69,7 @@ class Bench:
             load_validation_batch(held_out[::every][: arguments.judged], 192),
             {id_: entry["path"] for id_, entry in self.works.items()},
             self.vgg,
-            OBJECTIVE,
+            Objective(),  # whatever rows were trained under
             StyleRecipe.style_size,
         )
         self.stylizer = Stylizer(self.fresh())

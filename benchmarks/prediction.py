@@ -41,12 +41,14 @@ from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.nearest import blend_nearest, load_samples
+from model.training.objective import Objective
 from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning
 from model.training.painting_views import split_paintings
 from model.training.vgg19 import load_vgg19
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
+MEASURE = Objective()  # whatever rows were trained under
 SIZE = 384  # px; Magenta's network takes no other
 CELL = 176  # px of the sheet
 MAGENTA = "Magenta arbitrary"
@@ -156,8 +158,8 @@ def run_works(bench: Bench) -> None:
     judge = Judge(
         bench.photos(bench.arguments.photos, 192),
         bench.paths,
-        load_vgg19(bench.vgg_path, OBJECTIVE.layers),
-        OBJECTIVE,
+        load_vgg19(bench.vgg_path, MEASURE.layers),
+        MEASURE,
         FinetuneRecipe.stroke_size,
     )
     for way in bench.arguments.way or WAYS:
@@ -213,7 +215,7 @@ def run_paintings(bench: Bench) -> None:
     """Style loss of predicted rows: of held-out paintings, and of as many observed ones."""
     observed, held_out = split_paintings(find_photos(bench.arguments.data / "paintings"), 150)
     every = len(observed) // len(held_out)
-    vgg = load_vgg19(bench.vgg_path, OBJECTIVE.layers)
+    vgg = load_vgg19(bench.vgg_path, MEASURE.layers)
     photos = bench.photos(2, 192)
     kinds = {"held out": held_out, "observed": observed[::every][: len(held_out)]}
     for kind, paths in kinds.items():
@@ -224,10 +226,10 @@ def run_paintings(bench: Bench) -> None:
             prepared = to_tensor(prepare_picture(picture, min(picture.size)))
             pastiches = bench.stylizer.stylize_batch(photos, [Look(code)] * len(photos))
             with autocast("cpu", choose_training_precision(CPU)):
-                target = OBJECTIVE.style_target(prepared, vgg)
-                seen = OBJECTIVE.observe(pastiches, vgg)
-                content = OBJECTIVE.content_target(photos, vgg)
-            losses.append(torch.stack(OBJECTIVE.losses(seen, content, target)).mean(1))
+                target = MEASURE.style_target(prepared, vgg)
+                seen = MEASURE.observe(pastiches, vgg)
+                content = MEASURE.content_target(photos, vgg)
+            losses.append(torch.stack(MEASURE.losses(seen, content, target)).mean(1))
         content_loss, style_loss = torch.stack(losses).T
         figures = {
             "paintings": len(paths),

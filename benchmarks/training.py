@@ -88,6 +88,7 @@ def time_crops(photos: list[Path], recipe: StyleRecipe, device: torch.device, co
         recipe.smooth_share,
         recipe.faint_share,
         recipe.seed_share,
+        recipe.wall_share,
         device=device,
     )
     crops.batch(0, min(count, 100))

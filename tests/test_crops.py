@@ -33,7 +33,7 @@ def test_a_crop_is_the_same_whatever_was_drawn_before(pictures: Path) -> None:
     paths = find_photos(pictures / "photos")
 
     def make() -> PhotoCrops:
-        return PhotoCrops(paths, 32, smooth_share=0.4, faint_share=0.3, seed_share=0.5, seed=2)
+        return PhotoCrops(paths, 32, smooth_share=0.4, faint_share=0.3, seed_share=0.5, wall_share=0.5, seed=2)
 
     crops = make()
     for position in (9, 3, 9, 0):
@@ -64,6 +64,18 @@ def test_smooth_crops_have_grain_and_may_be_faint(pictures: Path) -> None:
     steps = batch.diff(dim=3).flatten(1).std(dim=1) * 255
     assert bool((steps > 0.3).all()), "no crop is without any contrast"
     assert float(batch.flatten(1).std(dim=1).min()) * 255 < 8
+
+
+def test_a_wall_lies_over_a_part_of_the_photo(pictures: Path) -> None:
+    paths = find_photos(pictures)
+    bare, walled = (PhotoCrops(paths, 64, smooth_share=0, wall_share=w, seed=3) for w in (0, 1))
+    for position in range(8):
+        assert walled.draw(position).walled
+        photo, picture = bare.crop(position), walled.crop(position)
+        share = (photo != picture).any(0).float().mean()
+        assert 0.1 < share < 0.6  # .35 to .75 of each side, and the photo around it as it was
+        assert picture.min() >= 0
+        assert picture.max() <= 1
 
 
 def test_smooth_noise_is_smooth_and_of_unit_spread() -> None:

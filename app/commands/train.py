@@ -80,6 +80,9 @@ def train(
     ] = 0.03,
     faint_share: Annotated[float, typer.Option(min=0, max=1, help="Crops of low contrast.")] = 0.0,
     seed_share: Annotated[float, typer.Option(min=0, max=1, help="Crops with smooth noise.")] = 0.0,
+    wall_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Crops with a plain wall over a part of them.")
+    ] = 0.0,
     minutes: Annotated[
         float | None,
         typer.Option(min=0, help="Stop after so long, with a checkpoint and the export."),
@@ -96,7 +99,7 @@ def train(
     from model.inference.device import choose_device, choose_training_precision
     from model.inference.previews import render_previews
     from model.training.crops import find_photos
-    from model.training.export import export_table, start_from
+    from model.training.export import start_from
     from model.training.loop import Loop, LoopConfig
     from model.training.many_styles import StyleRecipe, StyleTask
     from model.training.vgg19 import load_vgg19
@@ -119,6 +122,7 @@ def train(
         smooth_share=smooth_share,
         faint_share=faint_share,
         seed_share=seed_share,
+        wall_share=wall_share,
         seed=seed,
     )
     chosen = choose_device(device)
@@ -143,16 +147,29 @@ def train(
     loop = Loop(task, config, output, recipe.to_dict())
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
-    if export is None:
-        return
+    if export is not None:
+        export_network(loop, task, entries, earlier, export, original_steps)
+        if preview is not None:
+            render_previews(export, preview)
+
+
+def export_network(
+    loop: "Loop",
+    task: "StyleTask",
+    entries: list[dict[str, Any]],
+    earlier: dict[str, Any],
+    folder: Path,
+    original_steps: int,
+) -> None:
+    """Write the average of the weights to a folder, its row ``original`` trained some more."""
+    from model.training.export import export_table
+
     with loop.average.in_place_of(task.module):
         table = copy.deepcopy(task.module)
-    if original_batch and original_steps:
-        last = replace(config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
-        polish_original(table, task, last, output / f"original-{steps}")
-    export_table(table, entries, export, describe_training(loop, earlier))
-    if preview is not None:
-        render_previews(export, preview)
+    if task.recipe.original_batch and original_steps:
+        last = replace(loop.config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
+        polish_original(table, task, last, loop.directory / f"original-{loop.config.steps}")
+    export_table(table, entries, folder, describe_training(loop, earlier))
 
 
 def describe_training(loop: "Loop", earlier: dict[str, Any]) -> dict[str, Any]:

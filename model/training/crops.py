@@ -71,6 +71,8 @@ class Crop:
     side: int
     flipped: bool
     kind: Literal["photo", "faint", "smooth"]
+    walled: bool
+    """Whether a wall lies over a part of it."""
     seeds: float
     """Spread of the smooth noise, in [0, 1]."""
     seed: int
@@ -101,6 +103,10 @@ class PhotoCrops:
     seed_share
         Share of crops with smooth noise of up to 4 levels, in cells of 8 px: what strokes can hold
         on to in a smooth gradient. Smooth crops are among them always.
+    wall_share
+        Share of crops with a wall: a rectangle of a faint gradient and a level of grain over a part
+        of the photo. Beside a photo's contrast, normalization leaves such a part next to none, and
+        the network is tempted to fill it with a weave.
     seed
         Of all draws.
     device
@@ -115,6 +121,7 @@ class PhotoCrops:
         smooth_share: float = 0.03,
         faint_share: float = 0.0,
         seed_share: float = 0.0,
+        wall_share: float = 0.0,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -124,6 +131,7 @@ class PhotoCrops:
         self.smooth_share = smooth_share
         self.faint_share = faint_share
         self.seed_share = seed_share
+        self.wall_share = wall_share
         self.seed = seed
         self.device = torch.device(device)
         self._photos: dict[int, Tensor] = {}
@@ -156,7 +164,9 @@ class PhotoCrops:
             kind = "faint"
         seeded = rng.random() < self.seed_share or (kind == "smooth" and self.seed_share > 0)
         seeds = MAX_SEEDS * rng.random() if seeded else 0.0
-        return Crop(index, left, top, side, rng.random() < 0.5, kind, seeds, rng.getrandbits(62))
+        flipped, seed = rng.random() < 0.5, rng.getrandbits(62)
+        walled = kind != "smooth" and rng.random() < self.wall_share
+        return Crop(index, left, top, side, flipped, kind, walled, seeds, seed)
 
     def crop(self, position: int) -> Tensor:
         """The crop at a position of the endless sequence: (3, size, size) in [0, 1]."""
@@ -186,7 +196,21 @@ class PhotoCrops:
         if drawn.kind == "smooth":
             grain = torch.randn(picture.shape, generator=generator).to(self.device)
             picture = picture + rng.uniform(0.5, 1.5) / 255 * grain
+        if drawn.walled:
+            self._build_wall(picture, rng, generator)
         return picture[0].clamp(0, 1)
+
+    def _build_wall(self, picture: Tensor, rng: random.Random, generator: torch.Generator) -> None:
+        """Put a rectangle of a faint gradient between colours of the picture over a part of it."""
+        high, wide = (round(self.size * rng.uniform(0.35, 0.75)) for _ in range(2))
+        top, left = rng.randint(0, self.size - high), rng.randint(0, self.size - wide)
+        colours = F.adaptive_avg_pool2d(picture, 2)  # (1, 3, 2, 2)
+        mean = colours.mean(dim=(2, 3), keepdim=True)
+        colours = mean * 2.0 ** rng.uniform(-2, 0.5) + rng.uniform(0, 0.5) * (colours - mean)
+        wall = F.interpolate(colours, [high, wide], mode="bilinear", align_corners=True)
+        grain = torch.randn(wall.shape, generator=generator).to(self.device)
+        wall = wall + rng.uniform(0.3, 1.5) / 255 * grain
+        picture[:, :, top : top + high, left : left + wide] = wall
 
     def batch(self, step: int, batch_size: int) -> Tensor:
         """The crops of one step: (N, 3, size, size)."""

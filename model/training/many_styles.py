@@ -68,7 +68,7 @@ class StyleRecipe:
     muon_rate
         Learning rate of the 3x3 convolutions under Muon, as a multiple of the others' under Adam;
         0: they too are trained by Adam.
-    min_share, smooth_share, faint_share, seed_share
+    min_share, smooth_share, faint_share, seed_share, wall_share
         See `PhotoCrops`.
     seed
         Of the weights and of every draw.
@@ -98,6 +98,7 @@ class StyleRecipe:
     smooth_share: float = 0.03
     faint_share: float = 0.0
     seed_share: float = 0.0
+    wall_share: float = 0.0
     seed: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -173,6 +174,7 @@ class StyleTask:
             recipe.smooth_share,
             recipe.faint_share,
             recipe.seed_share,
+            recipe.wall_share,
             recipe.seed,
             device,
         )

@@ -30,11 +30,11 @@ from model.training.crops import PhotoCrops, sample_photos
 from model.training.dead_leaves import LeavesCrops
 from model.training.loop import Loop, LoopConfig, Progress
 from model.training.nearest import blend_nearest, load_samples, measure_row
-from model.training.objective import Objective
+from model.training.objective import NETWORK_OBJECTIVE
 from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
 
-OBJECTIVE = Objective()  # that which the network was trained under
+OBJECTIVE = NETWORK_OBJECTIVE
 
 
 @dataclass(frozen=True)

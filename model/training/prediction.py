@@ -28,14 +28,14 @@ from model.styles.predictor import (
     save_predictor,
 )
 from model.training.crops import PhotoCrops, cycle, load_validation_batch
-from model.training.objective import Objective
+from model.training.objective import NETWORK_OBJECTIVE
 from model.training.optimizers import ParameterGroup
 from model.training.painting_views import PaintingViews
 from model.training.prediction_recipe import KnownStyles, PredictionRecipe
 from model.training.view_bank import ViewBank
 from model.training.warm_start import warm_start
 
-OBJECTIVE = Objective()  # that under which new styles are learned
+OBJECTIVE = NETWORK_OBJECTIVE  # that under which new styles are learned, too
 VALIDATION_PAINTINGS = 24
 MEASURED_AT_ONCE = 4  # views
 
