@@ -33,7 +33,8 @@ def test_a_crop_is_the_same_whatever_was_drawn_before(pictures: Path) -> None:
     paths = find_photos(pictures / "photos")
 
     def make() -> PhotoCrops:
-        return PhotoCrops(paths, 32, smooth_share=0.4, faint_share=0.3, seed_share=0.5, wall_share=0.5, seed=2)
+        shares = {"smooth_share": 0.4, "faint_share": 0.3, "seed_share": 0.5, "wall_share": 0.5}
+        return PhotoCrops(paths, 32, **shares, seed=2)
 
     crops = make()
     for position in (9, 3, 9, 0):
