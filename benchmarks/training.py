@@ -38,17 +38,7 @@ def main() -> None:
     device = choose_device(arguments.device)
     print(machine(device))
 
-    recipe = StyleRecipe(
-        photo_size=arguments.photo_size,
-        batch_size=arguments.batch_size,
-        original_batch=1,
-        stable_batch=1,
-        smooth_share=0.1,
-        faint_share=0.04,
-        seed_share=0.3,
-        muon_rate=5.0,
-        plain_weight=1.0,
-    )
+    recipe = StyleRecipe(photo_size=arguments.photo_size, batch_size=arguments.batch_size)
     photos = find_photos(arguments.photos)
     crops_per_s = time_crops(photos, recipe, device, arguments.crops)
     print(f"{crops_per_s:.0f} crops of {recipe.photo_size} px a second, cut on {device}")

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from app.cli import main
+from app.commands.train import train
 from model.inference.stylizer import Stylizer
 from model.network.config import NetworkConfig
 from model.perception.encoder import load_encoder
 from model.styles.style import Style
 from model.styles.style_file import load_style, save_style
+from model.training.many_styles import StyleRecipe
 from model.training.objective import Objective
 from model.training.vgg19 import VGG19Features
 
@@ -657,3 +660,11 @@ def test_finetune_starts_from_the_prediction(
         style = load_style(tmp_path / "data" / "styles" / f"{result.out.strip()}.safetensors")
         assert style.training["steps"] == steps
         assert ("nearest styles" in result.err) == (weights == learning_weights_folder)
+
+
+def test_the_training_s_defaults_are_the_recipe_s() -> None:
+    recipe = asdict(StyleRecipe())
+    options = inspect.signature(train).parameters
+    shared = sorted(set(recipe) & set(options) - {"style_weight"})  # that one is a list of texts
+    assert "wall_share" in shared
+    assert {name: options[name].default for name in shared} == {n: recipe[n] for n in shared}

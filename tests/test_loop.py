@@ -281,7 +281,14 @@ def test_training_for_stability_makes_less_of_grain(pictures: Path, tmp_path: Pa
     changes = []
     for weight in (0.0, 10.0):
         recipe = replace(
-            RECIPE, original_batch=0, stable_batch=2, stable_weight=weight, style_weight=0.01
+            RECIPE,
+            original_batch=0,
+            stable_batch=2,
+            stable_weight=weight,
+            style_weight=0.01,
+            muon_rate=0.0,
+            smooth_share=0.0,
+            wall_share=0.0,
         )
         task = make_task(pictures, recipe, validation=0)
         config = replace(CONFIG, steps=30, learning_rate=3e-3, validate_every=0)

@@ -7,7 +7,7 @@ import torch
 
 from model.perception.moments import Moments
 from model.training.many_styles import StyleRecipe
-from model.training.objective import Objective, Observation, Window, cut
+from model.training.objective import NETWORK_OBJECTIVE, Objective, Observation, Window, cut
 from model.training.vgg19 import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
@@ -45,9 +45,10 @@ def test_the_total_weighs_both_losses() -> None:
 
 def test_a_recipe_s_objective_is_its_own() -> None:
     recipe = StyleRecipe(style_layers=("relu1_1",), content_layer="relu1_2", style_weight=7.0)
-    assert recipe.objective == Objective(("relu1_1",), "relu1_2", style_weight=7.0)
+    layers = {"style_layers": ("relu1_1",), "content_layer": "relu1_2"}
+    assert recipe.objective == replace(NETWORK_OBJECTIVE, style_weight=7.0, **layers)
     assert recipe.objective.layers == {"relu1_1", "relu1_2"}
-    assert StyleRecipe().objective == Objective()
+    assert StyleRecipe().objective == NETWORK_OBJECTIVE
 
 
 def test_plain_matrices_see_a_wrong_mean_that_shifted_ones_hardly_do(

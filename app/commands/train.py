@@ -40,49 +40,49 @@ def train(
     photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 192,
     style_size: Annotated[
         int, typer.Option(min=16, help="Shorter side of the style pictures: the stroke size.")
-    ] = 384,
+    ] = 640,
     style_weight: Annotated[
         list[str] | None,
         typer.Option(help="Of the style loss: a number, or a factor for one style, as id=1.5."),
     ] = None,
     original_batch: Annotated[
         int, typer.Option(min=0, help="Further photos a step that train the original.")
-    ] = 4,
+    ] = 1,
     original_steps: Annotated[
         int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
-    ] = 400,
+    ] = 150,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
     muon_rate: Annotated[
         float,
         typer.Option(
             min=0, help="Of the 3x3 convolutions under Muon, times the learning rate; 0: Adam."
         ),
-    ] = 0.0,
+    ] = 5.0,
     plain_weight: Annotated[
         float, typer.Option(min=0, help="Of plain Gram matrices beside the shifted ones.")
-    ] = 0.0,
+    ] = 1.0,
     coarse: Annotated[
         float,
         typer.Option(min=0.1, help="How much more each reduced size weighs in the style loss."),
-    ] = 1.0,
+    ] = 1.5,
     full_share: Annotated[
         float,
         typer.Option(min=0.1, max=1, help="Side of the part of crops judged in full size."),
-    ] = 1.0,
+    ] = 0.5,
     stable_batch: Annotated[
         int, typer.Option(min=0, help="Crops a step that are stylized with grain, too.")
-    ] = 0,
+    ] = 1,
     stable_weight: Annotated[
         float, typer.Option(min=0, help="Of the change that the grain makes.")
-    ] = 0.3,
+    ] = 0.6,
     smooth_share: Annotated[
         float, typer.Option(min=0, max=1, help="Crops that are smooth: skies, nights.")
-    ] = 0.03,
-    faint_share: Annotated[float, typer.Option(min=0, max=1, help="Crops of low contrast.")] = 0.0,
-    seed_share: Annotated[float, typer.Option(min=0, max=1, help="Crops with smooth noise.")] = 0.0,
+    ] = 0.06,
+    faint_share: Annotated[float, typer.Option(min=0, max=1, help="Crops of low contrast.")] = 0.05,
+    seed_share: Annotated[float, typer.Option(min=0, max=1, help="Crops with smooth noise.")] = 0.3,
     wall_share: Annotated[
         float, typer.Option(min=0, max=1, help="Crops with a plain wall over a part of them.")
-    ] = 0.0,
+    ] = 0.3,
     minutes: Annotated[
         float | None,
         typer.Option(min=0, help="Stop after so long, with a checkpoint and the export."),
@@ -104,7 +104,7 @@ def train(
     from model.training.many_styles import StyleRecipe, StyleTask
     from model.training.vgg19 import load_vgg19
 
-    base, factors = parse_style_weights(style_weight or [])
+    base, factors = parse_style_weights(style_weight or [], StyleRecipe.style_weight)
     entries = choose_entries(styles, only)
     recipe = StyleRecipe(
         photo_size=photo_size,
@@ -213,9 +213,10 @@ def polish_original(
         table.codes[-1].copy_(loop.average.values["row"])
 
 
-def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
-    """The general weight and the factors of single styles."""
-    base, factors = 5.0, {}
+def parse_style_weights(texts: list[str], default: float) -> tuple[float, dict[str, float]]:
+    """The general weight, ``default`` where none is given, and the factors of single styles."""
+    base = default
+    factors = {}
     for text in texts:
         id_, equals, number = text.rpartition("=")
         try:
@@ -223,7 +224,7 @@ def parse_style_weights(texts: list[str]) -> tuple[float, dict[str, float]]:
         except ValueError:
             value = -1.0
         if not 0 < value < 1e6:
-            raise typer.BadParameter(f"{text!r} is not like 5 or like starry-night=1.5")
+            raise typer.BadParameter(f"{text!r} is not like 14 or like starry-night=1.5")
         if equals:
             factors[id_] = value
         else:

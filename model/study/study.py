@@ -55,12 +55,22 @@ class Study:
     ) -> None:
         self.settings = settings
         self.material = material
+        # The paper's losses and Adam alone: what is compared is the normalization.
         self.recipe = StyleRecipe(
             photo_size=settings.photo_size,
             batch_size=settings.batch_size,
             original_batch=0,
             style_weight=settings.style_weight,
             style_size=2 * settings.photo_size,
+            plain_weight=0.0,
+            coarse=1.0,
+            full_share=1.0,
+            stable_batch=0,
+            muon_rate=0.0,
+            smooth_share=0.03,
+            faint_share=0.0,
+            seed_share=0.0,
+            wall_share=0.0,
         )
         every = max(1, len(material.validation) // settings.judged)
         photos = load_validation_batch(

@@ -25,7 +25,7 @@ from model.training.crops import (
     random_at,
 )
 from model.training.losses import log_error, square_error
-from model.training.objective import Objective, Window
+from model.training.objective import NETWORK_OBJECTIVE, Objective, Window
 from model.training.optimizers import ParameterGroup
 
 MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
@@ -34,6 +34,9 @@ MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable agains
 @dataclass(frozen=True)
 class StyleRecipe:
     """What is trained, on what, and how the losses are weighed.
+
+    The defaults are those of the shipped network's last part, for a processor. A GPU affords
+    ``photo_size`` 256, ``full_share`` 1 and larger batches.
 
     Parameters
     ----------
@@ -78,27 +81,27 @@ class StyleRecipe:
 
     photo_size: int = 192
     batch_size: int = 4
-    original_batch: int = 4
-    style_size: int = 384
+    original_batch: int = 1
+    style_size: int = 640
     style_layers: tuple[str, ...] = Objective.style_layers
     content_layer: str = Objective.content_layer
     pyramid_levels: int = Objective.pyramid_levels
     content_weight: float = Objective.content_weight
-    style_weight: float = Objective.style_weight
-    plain_weight: float = Objective.plain_weight
+    style_weight: float = NETWORK_OBJECTIVE.style_weight
+    plain_weight: float = NETWORK_OBJECTIVE.plain_weight
     style_weights: dict[str, float] = field(default_factory=dict)
     original_weight: float = 2.0
-    stable_batch: int = 0
-    stable_weight: float = 0.3
-    coarse: float = 1.0
-    full_share: float = 1.0
+    stable_batch: int = 1
+    stable_weight: float = 0.6
+    coarse: float = NETWORK_OBJECTIVE.coarse
+    full_share: float = 0.5
     row_rate: float = 6.0
-    muon_rate: float = 0.0
+    muon_rate: float = 5.0
     min_share: float = 0.35
-    smooth_share: float = 0.03
-    faint_share: float = 0.0
-    seed_share: float = 0.0
-    wall_share: float = 0.0
+    smooth_share: float = 0.06
+    faint_share: float = 0.05
+    seed_share: float = 0.3
+    wall_share: float = 0.3
     seed: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
