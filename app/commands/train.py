@@ -224,7 +224,7 @@ def parse_style_weights(texts: list[str], default: float) -> tuple[float, dict[s
         except ValueError:
             value = -1.0
         if not 0 < value < 1e6:
-            raise typer.BadParameter(f"{text!r} is not like 14 or like starry-night=1.5")
+            raise typer.BadParameter(f"{text!r} is not like 12 or like starry-night=1.5")
         if equals:
             factors[id_] = value
         else:

@@ -133,7 +133,7 @@ class Objective:
         return self.content_weight * content + self.style_weight * factor * style
 
 
-NETWORK_OBJECTIVE = Objective(style_weight=14.0, plain_weight=1.0, coarse=1.5)
+NETWORK_OBJECTIVE = Objective(style_weight=12.0, plain_weight=1.0, coarse=1.5)
 """What the shipped network was trained under, and so every further row of it: a row trained under
 less style would look faint beside the built-in ones. Reports measure by a plain `Objective`, so
 that their figures can be compared whatever was trained under."""
