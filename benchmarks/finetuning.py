@@ -70,7 +70,7 @@ class Bench:
             {id_: entry["path"] for id_, entry in self.works.items()},
             self.vgg,
             Objective(),  # whatever rows were trained under
-            StyleRecipe.style_size,
+            FinetuneRecipe.stroke_size,
         )
         self.stylizer = Stylizer(self.fresh())
 
@@ -221,6 +221,7 @@ def run_curve(bench: Bench) -> None:
                 original_batch=0,
                 batch_size=recipe.batch_size,
                 photo_size=recipe.crop_size,
+                style_size=recipe.stroke_size,
             ),
             {work: bench.works[work]["path"]},
             bench.photos,

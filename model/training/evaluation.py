@@ -24,7 +24,7 @@ from model.training.crops import load_validation_batch
 from model.training.losses import content_loss, gram_loss, style_loss
 from model.training.objective import Objective, Observation
 
-STYLE_SIZE = 384  # px, of the style pictures, as in training
+STYLE_SIZE = 384  # px, of the style pictures, whatever the training's: reports can be compared
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
