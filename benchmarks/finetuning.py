@@ -37,8 +37,8 @@ from model.training.crops import find_photos, load_style_pictures, load_validati
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleRecipe, StyleTask
-from model.training.objective import Objective
-from model.training.one_style import OBJECTIVE, FinetuneRecipe, FinetuneTask, Finetuning
+from model.training.objective import NETWORK_OBJECTIVE, Objective
+from model.training.one_style import FinetuneRecipe, FinetuneTask, Finetuning
 from model.training.vgg19 import load_vgg19
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,7 +188,7 @@ def run_curve(bench: Bench) -> None:
         validate_every=0,
     )
     with autocast("cpu", choose_training_precision(torch.device("cpu"))):
-        target = OBJECTIVE.style_target(prepared, bench.encoder)
+        target = NETWORK_OBJECTIVE.style_target(prepared, bench.encoder)
     with tempfile.TemporaryDirectory() as folder:
         short = Finetuning(
             load_picture(bench.works[work]["path"]).rgb,

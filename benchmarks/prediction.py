@@ -41,8 +41,8 @@ from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.nearest import blend_nearest, load_samples
-from model.training.objective import Objective
-from model.training.one_style import OBJECTIVE, FinetuneRecipe, Finetuning
+from model.training.objective import NETWORK_OBJECTIVE, Objective
+from model.training.one_style import FinetuneRecipe, Finetuning
 from model.training.painting_views import split_paintings
 from model.training.vgg19 import load_vgg19
 
@@ -134,9 +134,9 @@ class Bench:
         if not steps:
             prepared = to_tensor(prepare_picture(self.works[work], FinetuneRecipe.stroke_size))
             with autocast("cpu", choose_training_precision(CPU)):
-                target = OBJECTIVE.style_target(prepared, encoder)
+                target = NETWORK_OBJECTIVE.style_target(prepared, encoder)
                 return blend_nearest(
-                    self.rows, target, OBJECTIVE, weights.network, encoder, load_samples()
+                    self.rows, target, NETWORK_OBJECTIVE, weights.network, encoder, load_samples()
                 )
         start = self.row(work, "predicted" if from_prediction else "nearest blend")
         with tempfile.TemporaryDirectory() as folder:

@@ -20,9 +20,9 @@ from model.training.crops import find_photos
 from model.training.dead_leaves import LeavesCrops, draw_leaves
 from model.training.distillation import EncoderInTraining
 from model.training.nearest import blend_nearest
+from model.training.objective import NETWORK_OBJECTIVE
 from model.training.one_style import (
     GROUP,
-    OBJECTIVE,
     FinetuneRecipe,
     FinetuneTask,
     Finetuning,
@@ -127,8 +127,8 @@ def test_the_start_is_the_nearest_blend(
     photos = torch.rand(1, 3, 32, 32)
     picture = weights.network.stylize_aligned(photos, rows[1:2])[0]
     # A row's own picture of the same photo is as near as can be.
-    target = OBJECTIVE.style_target(picture, encoder)
-    found = blend_nearest(rows, target, OBJECTIVE, weights.network, encoder, photos)
+    target = NETWORK_OBJECTIVE.style_target(picture, encoder)
+    found = blend_nearest(rows, target, NETWORK_OBJECTIVE, weights.network, encoder, photos)
     assert torch.equal(found, rows[1])
 
 

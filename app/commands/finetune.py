@@ -160,10 +160,10 @@ def tell_start(start: "Tensor | None") -> None:
 def load_judge(vgg: Path | None, weights: Path) -> "LossNetwork":
     """VGG-19, or the encoder that a weights folder may hold."""
     from model.perception.encoder import find_encoder, load_encoder
-    from model.training.one_style import OBJECTIVE
+    from model.training.objective import NETWORK_OBJECTIVE
     from model.training.vgg19 import load_vgg19
 
-    return load_vgg19(vgg, OBJECTIVE.layers) if vgg else load_encoder(find_encoder(weights))
+    return load_vgg19(vgg, NETWORK_OBJECTIVE.layers) if vgg else load_encoder(find_encoder(weights))
 
 
 def name_run(identity: list[Any], picture: bytes) -> str:

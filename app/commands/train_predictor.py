@@ -64,8 +64,9 @@ def train_predictor(
     from model.training.checkpoint import CHECKPOINT_FILE
     from model.training.crops import find_photos
     from model.training.loop import Loop, LoopConfig
+    from model.training.objective import NETWORK_OBJECTIVE
     from model.training.painting_views import split_paintings
-    from model.training.prediction import OBJECTIVE, PredictionTask, export_predictor
+    from model.training.prediction import PredictionTask, export_predictor
     from model.training.prediction_recipe import KnownStyles, PredictionRecipe
     from model.training.vgg19 import load_vgg19
 
@@ -90,7 +91,7 @@ def train_predictor(
         find_photos(photos),
         find_photos(validation)[:20] if validation else [],
         load_encoder(find_encoder(folder)),
-        load_vgg19(vgg, OBJECTIVE.layers),
+        load_vgg19(vgg, NETWORK_OBJECTIVE.layers),
         bank or output / "bank",
         precision,
         str(chosen),

@@ -34,8 +34,6 @@ from model.training.objective import NETWORK_OBJECTIVE
 from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
 
-OBJECTIVE = NETWORK_OBJECTIVE
-
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
@@ -88,7 +86,7 @@ class FinetuneTask:
     row
         (P,), the start.
     loss_network
-        Frozen; has the layers of `OBJECTIVE`.
+        Frozen; has the layers of `NETWORK_OBJECTIVE`.
     photos
         Content; none, the samples and dead-leaves pictures.
     device
@@ -135,10 +133,12 @@ class FinetuneTask:
         (photos,) = batch
         rows = self.module.row.expand(len(photos), -1)
         pastiches = self.module.network.stylize_aligned(photos, rows)
-        wanted = OBJECTIVE.content_target(photos, self.loss_network)
-        seen = OBJECTIVE.observe(pastiches, self.loss_network)
-        content, style = (loss.mean() for loss in OBJECTIVE.losses(seen, wanted, self.target))
-        total = OBJECTIVE.total(content, style, self.recipe.style_weight)
+        wanted = NETWORK_OBJECTIVE.content_target(photos, self.loss_network)
+        seen = NETWORK_OBJECTIVE.observe(pastiches, self.loss_network)
+        content, style = (
+            loss.mean() for loss in NETWORK_OBJECTIVE.losses(seen, wanted, self.target)
+        )
+        total = NETWORK_OBJECTIVE.total(content, style, self.recipe.style_weight)
         return {"total": total, "content": content, "style": style}
 
     def validate(self) -> dict[str, float]:
@@ -200,10 +200,10 @@ class Finetuning:
         precision = choose_training_precision(torch.device(device))
         self._samples = load_samples().to(device)
         with autocast(device, precision):
-            target = OBJECTIVE.style_target(prepared.to(device), loss_network)
+            target = NETWORK_OBJECTIVE.style_target(prepared.to(device), loss_network)
             if start is None and len(rows) and not (directory / CHECKPOINT_FILE).exists():
                 start = blend_nearest(
-                    rows.to(device), target, OBJECTIVE, network, loss_network, self._samples
+                    rows.to(device), target, NETWORK_OBJECTIVE, network, loss_network, self._samples
                 )
         if start is None:
             start = weights.original
@@ -261,7 +261,7 @@ class Finetuning:
         Neither the run nor its draws are touched.
         """
         task, config, samples = self._task, self._loop.config, self._samples
-        judge = (OBJECTIVE, task.module.network, task.loss_network, samples)
+        judge = (NETWORK_OBJECTIVE, task.module.network, task.loss_network, samples)
         with autocast(config.device, config.precision):
             weight = task.recipe.style_weight
             return measure_row(row.to(config.device), task.target, *judge, weight)

@@ -35,7 +35,6 @@ from model.training.prediction_recipe import KnownStyles, PredictionRecipe
 from model.training.view_bank import ViewBank
 from model.training.warm_start import warm_start
 
-OBJECTIVE = NETWORK_OBJECTIVE  # that under which new styles are learned, too
 VALIDATION_PAINTINGS = 24
 MEASURED_AT_ONCE = 4  # views
 
@@ -113,7 +112,7 @@ class PredictionTask:
         pictures = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
             descriptors = self.descriptor(pictures)
-            return descriptors, OBJECTIVE.observe(pictures, self.loss_network).moments
+            return descriptors, NETWORK_OBJECTIVE.observe(pictures, self.loss_network).moments
 
     def _measure(self, first: int, count: int) -> tuple[Tensor, list[Moments]]:
         """Descriptors and targets of the views from a position on, a few at a time."""
@@ -210,10 +209,10 @@ class PredictionTask:
         """Content and style loss of every photo (N K, 3, H, W) under codes (N, P): (N K,) each."""
         each = len(photos) // len(codes)
         pastiches = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
-        seen = OBJECTIVE.observe(pastiches, self.loss_network)
-        target = OBJECTIVE.content_target(photos, self.loss_network)
+        seen = NETWORK_OBJECTIVE.observe(pastiches, self.loss_network)
+        target = NETWORK_OBJECTIVE.content_target(photos, self.loss_network)
         wanted = [Moments(*(part.repeat_interleave(each, 0) for part in m)) for m in styles]
-        return OBJECTIVE.losses(seen, target, wanted)
+        return NETWORK_OBJECTIVE.losses(seen, target, wanted)
 
     def _step_rows(self, photos: Tensor, codes: Tensor, styles: Sequence[Moments]) -> Tensor:
         """Codes some steps on; to a gradient they are the codes plus something constant."""
@@ -269,7 +268,7 @@ def weigh(content: Tensor, style: Tensor) -> Tensor:
     Below 1, where the losses of most paintings lie, that is nearly the loss itself. A view with
     little in it has one of 10 or 100, and would outweigh all others of its batch.
     """
-    return OBJECTIVE.total(content, style.log1p())
+    return NETWORK_OBJECTIVE.total(content, style.log1p())
 
 
 def gather(parts: Sequence[tuple[Tensor, Sequence[Moments]]]) -> tuple[Tensor, list[Moments]]:
