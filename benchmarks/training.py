@@ -95,7 +95,8 @@ def time_step(loop: Loop, step: int) -> float:
     batch = loop.task.batch(step)
     synchronize(torch.device(loop.config.device))
     started = time.perf_counter()
-    loop.advance(batch)  # reads the losses: nothing is left under way
+    loop.advance(batch)
+    synchronize(torch.device(loop.config.device))
     return time.perf_counter() - started
 
 

@@ -38,6 +38,10 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 40_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
     photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 192,
+    min_share: Annotated[
+        float,
+        typer.Option(min=0.05, max=1, help="Smallest crop, as a share of a photo's shorter side."),
+    ] = 0.35,
     style_size: Annotated[
         int, typer.Option(min=16, help="Shorter side of the style pictures: the stroke size.")
     ] = 640,
@@ -108,6 +112,7 @@ def train(
     entries = choose_entries(styles, only)
     recipe = StyleRecipe(
         photo_size=photo_size,
+        min_share=min_share,
         batch_size=batch_size,
         style_size=style_size,
         style_weight=base,
@@ -167,7 +172,14 @@ def export_network(
     with loop.average.in_place_of(task.module):
         table = copy.deepcopy(task.module)
     if task.recipe.original_batch and original_steps:
-        last = replace(loop.config, steps=original_steps, learning_rate=5e-3, ema_decay=0.98)
+        last = replace(
+            loop.config,
+            steps=original_steps,
+            learning_rate=5e-3,
+            ema_decay=0.98,
+            # On a GPU a compiler takes longer than so few steps.
+            compile=loop.config.compile and loop.config.device == "cpu",
+        )
         polish_original(table, task, last, loop.directory / f"original-{loop.config.steps}")
     export_table(table, entries, folder, describe_training(loop, earlier))
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from model.storage.files import write_atomically
 from model.storage.tensorfile import DIGEST_KEY, DamagedFileError, pack_tensors, unpack_tensors
@@ -67,8 +68,8 @@ class MovingAverage:
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards the module's parameters; faster during the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in module.named_parameters():
-            self.values[name].lerp_(parameter.detach(), 1 - decay)
+        values = [self.values[name] for name, _ in module.named_parameters()]
+        get_ema_multi_avg_fn(decay)(values, [p.detach() for p in module.parameters()], step)
 
     @contextlib.contextmanager
     def in_place_of(self, module: nn.Module) -> Iterator[None]:

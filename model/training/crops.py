@@ -83,7 +83,8 @@ class PhotoCrops:
     """Random square crops of photos, at scales from a part of the photo to all of it.
 
     Every photo is decoded once, to uint8 where the network is, and crops are cut there. What is
-    drawn depends on (seed, position) alone, on every device.
+    drawn depends on (seed, position) alone; the noise on it also on the kind of device, which
+    draws it itself.
 
     Parameters
     ----------
@@ -189,12 +190,11 @@ class PhotoCrops:
         )
         if drawn.flipped:
             picture = picture.flip(3)
-        generator = torch.Generator().manual_seed(drawn.seed)
+        generator = torch.Generator(self.device).manual_seed(drawn.seed)
         if drawn.seeds:
-            noise = smooth_noise(self.size, generator, self.device)
-            picture = picture + drawn.seeds * noise
+            picture = picture + drawn.seeds * smooth_noise(self.size, generator)
         if drawn.kind == "smooth":
-            grain = torch.randn(picture.shape, generator=generator).to(self.device)
+            grain = torch.randn(picture.shape, generator=generator, device=self.device)
             picture = picture + rng.uniform(0.5, 1.5) / 255 * grain
         if drawn.walled:
             self._build_wall(picture, rng, generator)
@@ -208,7 +208,7 @@ class PhotoCrops:
         mean = colours.mean(dim=(2, 3), keepdim=True)
         colours = mean * 2.0 ** rng.uniform(-2, 0.5) + rng.uniform(0, 0.5) * (colours - mean)
         wall = F.interpolate(colours, [high, wide], mode="bilinear", align_corners=True)
-        grain = torch.randn(wall.shape, generator=generator).to(self.device)
+        grain = torch.randn(wall.shape, generator=generator, device=self.device)
         wall = wall + rng.uniform(0.3, 1.5) / 255 * grain
         picture[:, :, top : top + high, left : left + wide] = wall
 
@@ -218,12 +218,10 @@ class PhotoCrops:
         return torch.stack([self.crop(start + i) for i in range(batch_size)])
 
 
-def smooth_noise(
-    size: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Tensor:
-    """Noise of unit spread that changes over cells of 8 px: (1, 3, size, size) on the device."""
+def smooth_noise(size: int, generator: torch.Generator) -> Tensor:
+    """Noise of unit spread that changes over cells of 8 px: (1, 3, size, size)."""
     cells = -(-size // SEED_CELL) + 2
-    coarse = torch.randn(1, 3, cells, cells, generator=generator).to(device)
+    coarse = torch.randn(1, 3, cells, cells, generator=generator, device=generator.device)
     side = cells * SEED_CELL
     fine = F.interpolate(coarse, [side, side], mode="bicubic", align_corners=False)
     noise = fine[:, :, SEED_CELL : SEED_CELL + size, SEED_CELL : SEED_CELL + size]

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.inference.device import TrainingPrecision, autocast, use_device
+from model.training.arithmetic import training_arithmetic
 from model.training.checkpoint import (
     CHECKPOINT_FILE,
     CURVE_FILE,
@@ -149,7 +150,15 @@ class Loop:
             The loss is not finite; the last checkpoint stays.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        window: list[dict[str, float]] = []
+        with training_arithmetic(self.config.precision):
+            self._run(on_progress, should_stop)
+        self.save_checkpoint()
+        return self.step >= self.config.steps
+
+    def _run(
+        self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> None:
+        window: list[dict[str, Tensor]] = []
         began = time.monotonic()
         begun_at = self.step
         saved = began
@@ -160,10 +169,12 @@ class Loop:
                 upcoming = pool.submit(self.task.batch, self.step + 1)
                 started = time.monotonic()
                 window.append(self.advance(batch))
-                self.seconds += time.monotonic() - started
+                means: dict[str, float] = {}
                 if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-                    means = {k: sum(w[k] for w in window) / len(window) for k in window[0]}
+                    means = {k: float(sum(w[k] for w in window)) / len(window) for k in window[0]}
                     window.clear()
+                self.seconds += time.monotonic() - started  # of a GPU, when it has been waited for
+                if means:
                     if not all(map(math.isfinite, means.values())):
                         raise FloatingPointError(f"loss not finite at step {self.step}: {means}")
                     self.log(CURVE_FILE, means | {"rate": self.config.rate(self.step - 1)})
@@ -178,24 +189,23 @@ class Loop:
                     self.save_checkpoint()
                     saved = time.monotonic()
             upcoming.cancel()
-        self.save_checkpoint()
-        return self.step >= self.config.steps
 
-    def advance(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
-        """One optimizer step; the losses before it."""
+    def advance(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """One optimizer step; the losses before it.
+
+        Nothing of it waits for a GPU, so that the GPU never waits for the next step: whoever reads
+        a loss does.
+        """
         moved = [tensor.to(self.config.device, non_blocking=True) for tensor in batch]
         with autocast(self.config.device, self.config.precision):
             losses = self.compute_losses(*moved)
         self.optimizer.zero_grad()
         losses["total"].backward()
-        norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip_norm)
-        # A picture without any contrast multiplies gradients by 1 / sqrt(eps) at every layer, up
-        # to infinity. Its step is left out: one such update would make every weight a NaN.
-        if bool(norm.isfinite()):
-            self.optimizer.step(self.config.rate(self.step))
-            self.average.update(self.task.module, self.step)
+        self.optimizer.clip_gradients(self.config.clip_norm)
+        self.optimizer.step(self.config.rate(self.step))
+        self.average.update(self.task.module, self.step)
         self.step += 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return {name: value.detach() for name, value in losses.items()}
 
     def log(self, name: str, figures: dict[str, float]) -> None:
         """Append a row to a CSV of the run."""

@@ -228,12 +228,13 @@ class StyleTask:
         rows = [cycle(styles, step * styled + i, recipe.seed) for i in range(styled)]
         photos = self.crops.batch(step, styled + recipe.original_batch)
         clean = photos[: recipe.stable_batch]
-        generator = torch.Generator().manual_seed(
+        generator = torch.Generator(clean.device).manual_seed(
             random_at(recipe.seed, "grain", step).getrandbits(62)
         )
-        grain = MAX_GRAIN * torch.rand(len(clean), generator=generator).clamp_min(0.1)
-        noise = torch.randn(clean.shape, generator=generator) * grain[:, None, None, None]
-        grainy = clean + noise.to(clean.device)
+        spread = torch.rand(len(clean), generator=generator, device=clean.device)
+        grain = MAX_GRAIN * spread.clamp_min(0.1)
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        grainy = clean + grain[:, None, None, None] * noise
         every = torch.cat([photos[:styled], grainy, photos[styled:]])
         corner = random_at(recipe.seed, "window", step)
         left = recipe.photo_size - self.window_side

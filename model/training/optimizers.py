@@ -85,6 +85,17 @@ class Optimizers:
         for parameter in self.parameters:
             parameter.grad = None
 
+    def clip_gradients(self, norm: float) -> None:
+        """Scale the gradients to a norm of at most so much.
+
+        A picture without any contrast multiplies them by 1 / sqrt(eps) at every layer, up to
+        infinity. Such gradients count as none: one update would make every weight a NaN.
+        """
+        finite = nn.utils.clip_grad_norm_(self.parameters, norm).isfinite()
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.where(finite, 0)
+
     def step(self, rate: float) -> None:
         """One update at a learning rate."""
         for parameter, matrix in self._matrices.items():

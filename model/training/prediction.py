@@ -8,6 +8,7 @@ network itself stays as it is, so that the rows of the built-in styles do, too.
 import copy
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,11 @@ class PredictionTask:
         self.views = PaintingViews(
             paintings, known.works, recipe.view_size, **shares, seed=recipe.seed
         )
-        self.crops = PhotoCrops(photos, recipe.photo_size, smooth_share=0.0, seed=recipe.seed)
+        self.crops = PhotoCrops(
+            photos, recipe.photo_size, smooth_share=0.0, seed=recipe.seed, device=device
+        )
         self.bank = ViewBank(
-            bank, self._identify(paintings, known.works), self._measure, recipe.views
+            bank, self._identify(paintings, known.works), self._measure, recipe.views, device
         )
         self.held_out = self._load_held_out(held_out, validation)
 
@@ -116,12 +119,9 @@ class PredictionTask:
 
     def _measure(self, first: int, count: int) -> tuple[Tensor, list[Moments]]:
         """Descriptors and targets of the views from a position on, a few at a time."""
-        positions = range(first, first + count)
-        batches = [
-            [self.views.view(i) for i in positions[at : at + MEASURED_AT_ONCE]]
-            for at in range(0, count, MEASURED_AT_ONCE)
-        ]
-        return gather([self.read(torch.stack(views)) for views in batches])
+        with ThreadPoolExecutor() as pool:
+            views = list(pool.map(self.views.view, range(first, first + count)))
+        return gather([self.read(part) for part in torch.stack(views).split(MEASURED_AT_ONCE)])
 
     def _identify(self, *paths: Sequence[Path]) -> dict[str, Any]:
         """What the measurements of the views depend on."""

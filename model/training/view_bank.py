@@ -33,16 +33,25 @@ class ViewBank:
         Descriptors (N, D) and moments of N views from a position on.
     count
         Views in all.
+    device
+        Where they are kept.
     """
 
     def __init__(
-        self, directory: Path, identity: dict[str, Any], measure: Measure, count: int
+        self,
+        directory: Path,
+        identity: dict[str, Any],
+        measure: Measure,
+        count: int,
+        device: str = "cpu",
     ) -> None:
         self.directory = directory
         self.identity = identity
         self.measure = measure
         self.count = count
+        self.device = device
         self._shards: dict[int, dict[str, Tensor]] = {}
+        self._tables: dict[str, Tensor] = {}  # the shards' tensors, each joined to one
 
     @property
     def missing(self) -> list[int]:
@@ -77,33 +86,32 @@ class ViewBank:
             if tensors is None:
                 tensors = self._measure(shard)
                 write_checkpoint(path, tensors, {"views": self.identity})
-            self._shards[shard] = tensors
+            self._shards[shard] = {name: t.to(self.device) for name, t in tensors.items()}
             on_progress(min(self.count, SHARD * len(self._shards)))
+        if not self._tables:
+            shards = [self._shards[i] for i in sorted(self._shards)]
+            for name in list(shards[0]):
+                self._tables[name] = torch.cat([tensors.pop(name) for tensors in shards])
         return True
 
     def look_up(self, positions: Sequence[int]) -> tuple[Tensor, list[Moments]]:
         """Descriptors (N, D) and moments of views, float32."""
-        found = [divmod(position, SHARD) for position in positions]
-
-        def gather(name: str) -> Tensor:
-            return torch.stack([self._shards[shard][name][i] for shard, i in found]).float()
-
+        index = torch.tensor(positions, device=self.device)
         moments = []
         for i in range(self._layers):
-            mean = gather(f"mean.{i}")
-            gram = gather(f"covariance.{i}") + mean[:, :, None] * mean[:, None, :]
-            moments.append(Moments(mean, gram))
-        return gather("descriptor"), moments
+            mean = self._tables[f"mean.{i}"][index].float()
+            covariance = self._tables[f"covariance.{i}"][index].float()
+            moments.append(Moments(mean, covariance + mean[:, :, None] * mean[:, None, :]))
+        return self._tables["descriptor"][index].float(), moments
 
     @property
     def descriptors(self) -> Tensor:
         """Of all views: (count, D)."""
-        every = [self._shards[i]["descriptor"] for i in sorted(self._shards)]
-        return torch.cat(every)[: self.count]
+        return self._tables["descriptor"][: self.count]
 
     @property
     def _layers(self) -> int:
-        return sum(name.startswith("mean.") for name in next(iter(self._shards.values())))
+        return sum(name.startswith("mean.") for name in self._tables)
 
     def _size(self, shard: int) -> int:
         return min(SHARD, self.count - shard * SHARD)
