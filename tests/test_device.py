@@ -54,6 +54,7 @@ def test_a_device_is_the_thread_s_own_and_float32_is_float32(
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
     use_device(CPU)
+    use_device(torch.device("cuda"))  # what `auto` is; PyTorch refuses to choose by it
     assert chosen == []
     use_device(GPU)
     assert chosen == [GPU]

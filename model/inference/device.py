@@ -77,7 +77,7 @@ def use_device(device: torch.device) -> None:
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    if device.type == "cuda":
+    if device.type == "cuda" and device.index is not None:  # without one it is current anyway
         torch.cuda.set_device(device)
 
 
