@@ -82,7 +82,7 @@ def test_quick_statistics_come_from_a_reduced_picture(
     look = Look(stylizer.original)
     found = stylizer.stylize_large(levels, look, "quick")
     apart = difference(found, whole(stylizer, levels, look))
-    assert 0 < apart.mean() < 25
+    assert 0 < apart.mean() < 30
 
 
 def test_large_images_go_in_pieces(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:

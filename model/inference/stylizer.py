@@ -20,6 +20,7 @@ from model.inference.device import (
     use_device,
 )
 from model.inference.look import Look
+from model.inference.margin import trim, trim_levels, widen, widen_levels
 from model.inference.paths import FastPath, StreamedRunner, checked_paths
 from model.inference.streamed.network import Follow
 from model.inference.tiling import NotFiniteError, TilingMode, stylize_tiled
@@ -29,7 +30,6 @@ from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
 from model.pictures.picture import Picture
 
 _logger = logging.getLogger("pastiche.engine")
-
 
 Outcome = Levels | NotFiniteError | NoRoomError
 
@@ -134,7 +134,7 @@ class Stylizer:
             raise ValueError(f"{len(photos)} photos but {len(looks)} looks")
         photos = to_unit(photos.to(self.device))
         codes = self._codes(photos, looks)
-        pastiches = self.path.runner(photos, codes, progress)
+        pastiches = trim(self.path.runner(widen(photos), codes, progress))
         for i, look in enumerate(looks):
             if look.strength == 0:
                 pastiches[i] = photos[i]
@@ -150,7 +150,7 @@ class Stylizer:
         """
         photos = to_unit(photos.to(self.device))
         codes = self._codes(photos, [Look(self.original, 0.0)] * len(photos))
-        return self.path.runner(photos, codes, lambda _: None)
+        return trim(self.path.runner(widen(photos), codes, lambda _: None))
 
     def stylize_large(
         self,
@@ -179,12 +179,12 @@ class Stylizer:
         """
         if look.strength == 0:
             return levels.copy()
-        photo = torch.from_numpy(levels).permute(2, 0, 1)[None]  # (1, 3, H, W), a view
-        code = self._codes(photo, [look])[0]
-        runner = self.path.runner
+        code = self._codes(torch.from_numpy(levels).permute(2, 0, 1)[None], [look])[0]
+        wide, runner = widen_levels(levels), self.path.runner
         streamed = runner if isinstance(runner, StreamedRunner) else self.exact
-        network = streamed.network_for(photo)
-        return stylize_tiled(network, levels, code, look.preserve_color, mode, progress)
+        network = streamed.network_for(torch.from_numpy(wide).permute(2, 0, 1)[None])
+        found = stylize_tiled(network, wide, code, look.preserve_color, mode, progress)
+        return trim_levels(found)
 
     def _codes(self, photos: Tensor, looks: list[Look]) -> Tensor:
         codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
