@@ -1,5 +1,6 @@
 """The objective: what it compares, and how it weighs it."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,14 @@ import torch
 
 from model.perception.moments import Moments
 from model.training.many_styles import StyleRecipe
-from model.training.objective import NETWORK_OBJECTIVE, Objective, Observation, Window, cut
+from model.training.objective import (
+    NETWORK_OBJECTIVE,
+    Objective,
+    Observation,
+    Window,
+    cut,
+    draw_corner,
+)
 from model.training.vgg19 import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)
@@ -85,6 +93,17 @@ def test_a_window_is_seen_in_full_size_and_the_rest_reduced(loss_network: VGG19F
         torch.testing.assert_close(m.gram, wanted.gram)
     target = SMALL.content_target(pictures, loss_network, window)
     torch.testing.assert_close(seen.content, target)
+
+
+@pytest.mark.parametrize("side", [48, 24, 64])
+def test_windows_reach_the_edges(side: int) -> None:
+    seen = torch.zeros(64, 64)
+    for position in range(400):
+        top, left = draw_corner(random.Random(position), side, 64).tolist()
+        assert 0 <= min(top, left) <= max(top, left) <= 64 - side
+        seen[top : top + side, left : left + side] += 1 / 400
+    along = torch.cat([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
+    assert along.mean() > 0.4 * seen.mean()  # drawn inside alone: 0.08 and 0.06
 
 
 def test_coarse_strokes_weigh_more_than_grain(loss_network: VGG19Features) -> None:

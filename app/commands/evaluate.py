@@ -180,21 +180,24 @@ def appearance_table(report: "Report") -> list[str]:
         f"What one sees, on {report.appearance_photos} photos of {APPEARANCE_SIZE} px: how much "
         "louder grain on a plain square becomes; power at 4 to 6 px against the painting's own; "
         "what is invented on smooth gradients and on night skies, in levels of 255; how much of "
-        "the photo's structure is lost (CFSD; 0 is none).",
+        "the photo's structure is lost (CFSD; 0 is none); how far the edges are from what they "
+        "would be inside, in levels of 255.",
         "",
-        "| style | grain gain | weave | gradients | night skies | structure |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| style | grain gain | weave | gradients | night skies | structure | frame |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     rows = sorted(report.appearance.items())
-    columns = [(a.grain, a.weave, a.gradient, a.night, a.structure) for _, a in rows]
+    columns = [
+        (a.grain, a.weave, a.gradient, a.night, a.structure, a.frame or 0.0) for _, a in rows
+    ]
     averages = tuple(mean(column) for column in zip(*columns, strict=True))
     highest = tuple(max(column) for column in zip(*columns, strict=True))
     names = [id_ for id_, _ in rows] + ["**mean**", "**highest**"]
-    for name, (grain, weave, gradient, night, structure) in zip(
+    for name, (grain, weave, gradient, night, structure, frame) in zip(
         names, [*columns, averages, highest], strict=True
     ):
         lines.append(
             f"| {name} | {grain:.2f} | {weave:.2f} | {gradient:.1f} | {night:.1f} "
-            f"| {structure:.3f} |"
+            f"| {structure:.3f} | {frame:.1f} |"
         )
     return [*lines, ""]

@@ -49,6 +49,8 @@ class Appearance:
     """`band_share` of the pastiches over the painting's own; 1 is as in the painting."""
     structure: float
     """`structure_distance` to the photos, their mean; 0 keeps every likeness."""
+    frame: float | None = None
+    """`model.training.frame.frame_contrast` in levels of 255, where it was measured."""
 
 
 def plain_squares(photos: Tensor, grain: float = 0.0) -> Tensor:

@@ -23,6 +23,7 @@ from model.training.appearance import (
     structure_distance,
     weave,
 )
+from model.training.frame import frame_contrast
 
 GROUNDS = 6  # photos around the plain squares and skies
 
@@ -65,6 +66,7 @@ class AppearanceJudge:
             night=gradients[:NIGHTS].mean().item(),
             weave=weave(torch.cat(pastiches), painting),
             structure=mean(structure),
+            frame=frame_contrast(stylize, around),
         )
 
     def figures(self, stylizer: Stylizer, code: Tensor, painting: Path) -> Appearance:

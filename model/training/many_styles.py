@@ -25,7 +25,7 @@ from model.training.crops import (
     random_at,
 )
 from model.training.losses import log_error, square_error
-from model.training.objective import NETWORK_OBJECTIVE, Objective, Window
+from model.training.objective import NETWORK_OBJECTIVE, Objective, Window, draw_corner
 from model.training.optimizers import ParameterGroup
 
 MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
@@ -236,10 +236,9 @@ class StyleTask:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         grainy = clean + grain[:, None, None, None] * noise
         every = torch.cat([photos[:styled], grainy, photos[styled:]])
-        corner = random_at(recipe.seed, "window", step)
-        left = recipe.photo_size - self.window_side
-        top_left = torch.tensor([corner.randint(0, left), corner.randint(0, left)])
-        return every, torch.tensor(rows), grain, top_left
+        rng = random_at(recipe.seed, "window", step)
+        corner = draw_corner(rng, self.window_side, recipe.photo_size)
+        return every, torch.tensor(rows), grain, corner
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
         """Means over a batch, as `batch` gives it."""

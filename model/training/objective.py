@@ -4,6 +4,7 @@ Content and style loss are those of Dumoulin et al. 2017, section 2, each relati
 (see `model.training.losses`); the style loss is also taken at reduced sizes.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +24,16 @@ class Window(NamedTuple):
     """(2,), int64: top and left, in px. A tensor, so that no other corner compiles anew."""
     side: int
     """Px."""
+
+
+def draw_corner(rng: random.Random, side: int, size: int) -> Tensor:
+    """The corner of a window of some side in pictures of some size, see `Window`.
+
+    It is drawn as far as half its side beyond the pictures and pushed back into them. Drawn inside
+    alone hardly a window would reach the outermost pixels, and what nobody judges becomes a frame.
+    """
+    last, over = size - side, side // 2
+    return torch.tensor([min(max(0, rng.randint(-over, last + over)), last) for _ in range(2)])
 
 
 class Observation(NamedTuple):
