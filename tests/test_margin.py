@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from model.inference.look import Look
-from model.inference.margin import MARGIN, trim, trim_levels, widen, widen_levels
+from model.inference.margin import (
+    MARGIN,
+    trim,
+    trim_levels,
+    widen,
+    widen_levels,
+    widened_pixels,
+)
 from model.inference.paths import FastPath, StreamedRunner
 from model.inference.streamed.network import Follow
 from model.inference.stylizer import Stylizer
@@ -49,3 +56,17 @@ def test_no_frame_is_seen(small_weights: Weights) -> None:
     looks = [Look(stylizer.original), Look(stylizer.original, 0.5)]
     assert torch.equal(stylizer.stylize_batch(photos, looks), photos)
     assert torch.equal(stylizer.reconstruct(photos), photos)
+
+
+def test_a_narrow_picture_counts_as_what_it_becomes(small_weights: Weights) -> None:
+    assert widened_pixels(512, 510) == 544 * 544
+    assert widened_pixels(1, 7_999) == 36 * 8_032
+    stylizer = Stylizer(small_weights, whole_pixels=100_000)
+    watched = Framing(small_weights.network, torch.float32)
+    stylizer.use_fast_path(FastPath("framing", watched))
+    narrow = np.zeros((2, 4_000, 3), np.uint8)
+    ((outcome,),) = stylizer.stylize_levels([narrow], [Look(stylizer.original)])
+    assert not np.array_equal(outcome, narrow), "in pieces, by the network itself"
+    square = np.zeros((80, 100, 3), np.uint8)
+    ((outcome,),) = stylizer.stylize_levels([square], [Look(stylizer.original)])
+    assert np.array_equal(outcome, square), "whole, by the path"

@@ -10,6 +10,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.network.network import aligned_side
 from model.pictures.levels import Levels
 
 MARGIN: Final = 16
@@ -22,6 +23,11 @@ def widen(photos: Tensor) -> Tensor:
     """Photos (N, 3, H, W), floats, with a mirrored margin; tiny ones with a repeated edge."""
     tiny = min(photos.shape[2:]) <= MARGIN
     return F.pad(photos, [MARGIN] * 4, mode="replicate" if tiny else "reflect")
+
+
+def widened_pixels(height: int, width: int) -> int:
+    """Pixels that the network computes for a picture: far more than its own, if it is narrow."""
+    return aligned_side(height + 2 * MARGIN) * aligned_side(width + 2 * MARGIN)
 
 
 def trim(pictures: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from model.inference.device import (
     use_device,
 )
 from model.inference.look import Look
-from model.inference.margin import trim, trim_levels, widen, widen_levels
+from model.inference.margin import trim, trim_levels, widen, widen_levels, widened_pixels
 from model.inference.paths import FastPath, StreamedRunner, checked_paths
 from model.inference.streamed.network import Follow
 from model.inference.tiling import NotFiniteError, TilingMode, stylize_tiled
@@ -216,7 +216,7 @@ class Stylizer:
             no picture. Errors that are not of one picture are raised.
         """
         height, width = pictures[0].shape[:2]
-        if height * width <= self.whole_pixels:
+        if widened_pixels(height, width) <= self.whole_pixels:
             found = self._try_whole(pictures, looks, progress)
             if found is not None:
                 yield found
