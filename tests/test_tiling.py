@@ -77,12 +77,12 @@ def test_quick_tiles_have_no_seams(stylizer: Stylizer, monkeypatch: pytest.Monke
 def test_quick_statistics_come_from_a_reduced_picture(
     stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiling, "QUICK_PIXELS", 2_000)
+    monkeypatch.setattr(tiling, "QUICK_PIXELS", 3_400)  # a fifth of the pixels, margin included
     levels = photo_levels(120, 90, seed=2)
     look = Look(stylizer.original)
     found = stylizer.stylize_large(levels, look, "quick")
     apart = difference(found, whole(stylizer, levels, look))
-    assert 0 < apart.mean() < 30
+    assert 0 < apart.mean() < 25
 
 
 def test_large_images_go_in_pieces(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
