@@ -14,7 +14,10 @@ def photos() -> Tensor:
 
 
 def test_what_is_the_same_everywhere_is_no_frame() -> None:
-    assert frame_contrast(lambda pictures: 1 - pictures.square(), photos()) == 0
+    def invert(pictures: Tensor) -> Tensor:
+        return 1 - pictures.square()
+
+    assert frame_contrast(invert, photos(), invert(photos())) == 0
 
 
 @pytest.mark.parametrize("edge", ["top", "bottom", "left", "right"])
@@ -27,7 +30,7 @@ def test_every_edge_counts(edge: str) -> None:
         return framed
 
     # A little more than a quarter: of the two edges beside it, the ends are drawn on, too.
-    assert 25.5 / 4 - 0.01 < frame_contrast(draw, photos()) < 1.3 * 25.5 / 4
+    assert 25.5 / 4 - 0.01 < frame_contrast(draw, photos(), draw(photos())) < 1.3 * 25.5 / 4
 
 
 def test_strokes_are_no_frame() -> None:
@@ -36,4 +39,4 @@ def test_strokes_are_no_frame() -> None:
     def grain(pictures: Tensor) -> Tensor:
         return pictures + 0.1 * torch.randn(pictures.shape, generator=generator)
 
-    assert frame_contrast(grain, photos()) < 3
+    assert frame_contrast(grain, photos(), grain(photos())) < 3

@@ -3,6 +3,7 @@
 import json
 import platform
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Annotated
@@ -188,7 +189,8 @@ def appearance_table(report: "Report") -> list[str]:
     ]
     rows = sorted(report.appearance.items())
     columns = [
-        (a.grain, a.weave, a.gradient, a.night, a.structure, a.frame or 0.0) for _, a in rows
+        (a.grain, a.weave, a.gradient, a.night, a.structure, nan if a.frame is None else a.frame)
+        for _, a in rows
     ]
     averages = tuple(mean(column) for column in zip(*columns, strict=True))
     highest = tuple(max(column) for column in zip(*columns, strict=True))

@@ -53,6 +53,11 @@ class Appearance:
     """`model.training.frame.frame_contrast` in levels of 255, where it was measured."""
 
 
+def one_by_one(stylize: Stylize, photos: Tensor) -> Tensor:
+    """Pictures of photos (N, 3, H, W), in as little memory as one takes."""
+    return torch.cat([stylize(photo) for photo in photos.split(1)])
+
+
 def plain_squares(photos: Tensor, grain: float = 0.0) -> Tensor:
     """Photos with a plain grey square, of half their sides, in the middle.
 
@@ -118,7 +123,7 @@ def grain_gain(stylize: Stylize, photos: Tensor) -> float:
         Spread out over spread in; of each the root mean square over photos.
     """
     grainy = plain_squares(photos, GRAIN_LEVELS)
-    out = torch.cat([stylize(picture) for picture in grainy.split(1)])
+    out = one_by_one(stylize, grainy)
     came, left = (spread(square_centers(pictures)) for pictures in (grainy, out))
     return (left.square().mean() / came.square().mean()).sqrt().item()
 
@@ -224,7 +229,7 @@ def gradient_spread(stylize: Stylize, photos: Tensor) -> Tensor:
     skies = smooth_gradients(height * 2 // 3, width)
     pictures = photos[torch.arange(len(skies)) % len(photos)].clone()
     pictures[:, :, : height * 2 // 3] = skies
-    out = torch.cat([stylize(picture) for picture in pictures.split(1)]).float()
+    out = one_by_one(stylize, pictures).float()
     upper = out[:, :, : height // 2]
     return (upper - smooth_trend(upper)).square().mean(dim=(1, 2, 3)).sqrt() * 255
 

@@ -20,6 +20,7 @@ from model.training.appearance import (
     Stylize,
     gradient_spread,
     grain_gain,
+    one_by_one,
     structure_distance,
     weave,
 )
@@ -53,20 +54,21 @@ class AppearanceJudge:
 
     def judge(self, stylize: Stylize, painting: Tensor) -> Appearance:
         """What a network makes of the photos in the style of a painting (3, H, W) in [0, 1]."""
-        pastiches = [stylize(photo) for photo in self.photos.split(1)]
+        pastiches = one_by_one(stylize, self.photos)
         structure = [
             structure_distance(self.measure(pastiche), features).item()
-            for pastiche, features in zip(pastiches, self.features, strict=True)
+            for pastiche, features in zip(pastiches.split(1), self.features, strict=True)
         ]
-        around = self.photos[:: max(1, len(self.photos) // GROUNDS)][:GROUNDS]
+        some = slice(None, None, max(1, len(self.photos) // GROUNDS))
+        around, painted = (pictures[some][:GROUNDS] for pictures in (self.photos, pastiches))
         gradients = gradient_spread(stylize, around)
         return Appearance(
             grain=grain_gain(stylize, around),
             gradient=gradients.mean().item(),
             night=gradients[:NIGHTS].mean().item(),
-            weave=weave(torch.cat(pastiches), painting),
+            weave=weave(pastiches, painting),
             structure=mean(structure),
-            frame=frame_contrast(stylize, around),
+            frame=frame_contrast(stylize, around, painted),
         )
 
     def figures(self, stylizer: Stylizer, code: Tensor, painting: Path) -> Appearance:

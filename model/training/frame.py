@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.training.appearance import Stylize
+from model.training.appearance import Stylize, one_by_one
 
 SHIFT = 32  # px; a border's traces reach next to no further
 DEPTH = 6  # px from the edge
@@ -12,7 +12,7 @@ SEGMENT = 24  # px along it: strokes, which a shift moves, fall out of the mean
 
 
 @torch.inference_mode()
-def frame_contrast(stylize: Stylize, photos: Tensor) -> float:
+def frame_contrast(stylize: Stylize, photos: Tensor, pictures: Tensor) -> float:
     """How far the outer 6 px are from what they would be if the photo went on.
 
     Photos are moved by 32 px to the right and down, and to the left and up, mirrored where they
@@ -24,6 +24,8 @@ def frame_contrast(stylize: Stylize, photos: Tensor) -> float:
         The network.
     photos
         (N, 3, H, W) in [0, 1], of 96 px a side and more.
+    pictures
+        What the network makes of them.
 
     Returns
     -------
@@ -35,8 +37,8 @@ def frame_contrast(stylize: Stylize, photos: Tensor) -> float:
         "down": F.pad(photos, [SHIFT, 0, SHIFT, 0], mode="reflect")[:, :, :height, :width],
         "up": F.pad(photos, [0, SHIFT, 0, SHIFT], mode="reflect")[:, :, SHIFT:, SHIFT:],
     }
-    here = run(stylize, photos)
-    down, up = (run(stylize, moved[name]) for name in ("down", "up"))
+    here = pictures.float()
+    down, up = (one_by_one(stylize, moved[name]).float() for name in ("down", "up"))
     # Of each pair the edge, and where it went.
     pairs = [
         (here[:, :, :DEPTH, :-SHIFT], down[:, :, SHIFT : SHIFT + DEPTH, SHIFT:]),
@@ -46,8 +48,3 @@ def frame_contrast(stylize: Stylize, photos: Tensor) -> float:
     ]
     found = [F.avg_pool2d(edge - inside, (DEPTH, SEGMENT)).abs().mean() for edge, inside in pairs]
     return 255 * torch.stack(found).mean().item()
-
-
-def run(stylize: Stylize, photos: Tensor) -> Tensor:
-    """Pictures of photos, one at a time: (N, 3, H, W)."""
-    return torch.cat([stylize(photo) for photo in photos.split(1)]).float()
