@@ -1,6 +1,6 @@
 """``/v1/pictures``: photos too large to be painted while a request waits."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from time import time
 from typing import Annotated, Any, BinaryIO
@@ -16,28 +16,13 @@ from app.rendering import check_output, output_format
 from app.services import InjectedServices, Services
 from app.web.answers import picture_answer, size_headers
 from app.web.errors import problem_responses
-from app.web.fields import (
-    Absent,
-    ColorField,
-    FormatField,
-    MaxSide,
-    MixField,
-    PhotoField,
-    QualityField,
-    StrengthField,
-    StrokeSizeField,
-    StyleField,
-    StyleImagesField,
-    StyleImageWeightsField,
-    read_blend,
-)
+from app.web.fields import Absent, MaxSide, PhotoField, PictureFields, WantedPicture
 from app.web.forms import check_form, decode_upload, measure_upload, read_upload
 from app.web.schemas import PICTURE_ID_PATTERN, PictureInfo
 from app.web.security import EarlyRefusal, KeyRequiredToStylize, RoomToKeepRequired
 from app.web.waiting import give_up_in_time
 from app.web.watching import Standing, known_id, tell_events
-from model.pictures.picture import MEDIA_TYPES, OutputFormat, fitted_size
-from model.styles.options import STROKE_SIZE
+from model.pictures.picture import MEDIA_TYPES, fitted_size
 from model.styles.style import MAX_MIX
 
 PREFIX = "/v1/pictures"
@@ -75,29 +60,17 @@ async def order_picture(
     response: Response,
     services: InjectedServices,
     image: PhotoField,
-    style: StyleField = None,
-    mix: MixField = None,
-    style_image: StyleImagesField = None,
-    style_image_weights: StyleImageWeightsField = None,
-    stroke_size: StrokeSizeField = STROKE_SIZE.default,
-    strength: StrengthField = 1.0,
-    preserve_color: ColorField = False,
+    wanted: WantedPicture,
     max_side: Annotated[
         MaxSide | Absent,
         Form(description="Longest side of the result in px; left out, the photo's own size."),
     ] = None,
-    format: FormatField = None,
-    quality: QualityField = 90,
 ) -> PictureInfo:
     """Queue a picture of any size. It survives restarts of the server.
 
     Photo and result are kept until the result was fetched, an hour at most, then deleted.
     """
-    options = {"strength": strength, "preserve_color": preserve_color, "quality": quality}
-    uploads = style_image or []
-    weights, shares = read_blend(style, mix, len(uploads), style_image_weights)
-    images = StyleImages(uploads, shares, stroke_size)
-    work = _submit(services, image, weights, images, max_side, format, options)
+    work = _submit(services, image, wanted, max_side)
     job = await give_up_in_time(request, work, services.settings.deadline_s)
     services.painter.wake()
     response.headers["Location"] = _address(job)
@@ -105,34 +78,32 @@ async def order_picture(
 
 
 async def _submit(
-    services: Services,
-    image: PhotoField,
-    weights: Mapping[str, float],
-    images: StyleImages,
-    max_side: int | None,
-    format: OutputFormat | None,
-    options: Mapping[str, Any],
+    services: Services, image: PhotoField, wanted: PictureFields, max_side: int | None
 ) -> PictureJob:
     max_bytes, limits = services.settings.max_upload_bytes, services.settings.picture_limits
+    weights, shares = wanted.blend()
+    images = StyleImages(wanted.style_image or [], shares, wanted.stroke_size)
     predicted = await predict_uploads(services, images)
     code = await services.library_pool.run(services.styles.code, weights, predicted)
     size = await services.header_pool.run(measure_upload, image, max_bytes, limits)
     width, height = size if max_side is None else fitted_size(size, max_side)
-    check_output(width, height, format)
+    check_output(width, height, wanted.format)
     trial = await services.decoders.run(
         size[0] * size[1], decode_upload, image, max_bytes, limits, TRIAL_SIDE
     )
-    format = format or output_format(trial.value)
+    format = wanted.format or output_format(trial.value)
     check_output(width, height, format)
     order = PictureOrder(
         created=time(),
         network=services.engine.fingerprint,
+        strength=wanted.strength,
+        preserve_color=wanted.preserve_color,
         format=format,
+        quality=wanted.quality,
         width=width,
         height=height,
         photo_width=size[0],
         photo_height=size[1],
-        **options,
     )
     photo = await services.pictures_pool.run(read_upload, image.file, max_bytes)
     numbers = code.numpy().astype("<f4").tobytes()

@@ -9,25 +9,10 @@ from app.rendering import PictureOptions, stylize_upload
 from app.services import InjectedServices
 from app.web.answers import picture_answer, size_headers
 from app.web.errors import problem_responses
-from app.web.fields import (
-    Absent,
-    ColorField,
-    FormatField,
-    MaxSide,
-    MixField,
-    PhotoField,
-    QualityField,
-    StrengthField,
-    StrokeSizeField,
-    StyleField,
-    StyleImagesField,
-    StyleImageWeightsField,
-    read_blend,
-)
+from app.web.fields import Absent, MaxSide, PhotoField, WantedPicture
 from app.web.forms import check_form
 from app.web.security import EarlyRefusal, KeyRequiredToStylize, RoomRequired
 from app.web.waiting import give_up_in_time
-from model.styles.options import STROKE_SIZE
 from model.styles.style import MAX_MIX
 
 PATH = "/v1/stylize"
@@ -56,27 +41,26 @@ async def stylize(
     request: Request,
     services: InjectedServices,
     image: PhotoField,
-    style: StyleField = None,
-    mix: MixField = None,
-    style_image: StyleImagesField = None,
-    style_image_weights: StyleImageWeightsField = None,
-    stroke_size: StrokeSizeField = STROKE_SIZE.default,
-    strength: StrengthField = 1.0,
-    preserve_color: ColorField = False,
+    wanted: WantedPicture,
     max_side: Annotated[
         MaxSide | Absent,
         Form(description="Longest side of the result in px; the server's own limit stays."),
     ] = None,
-    format: FormatField = None,
-    quality: QualityField = 90,
 ) -> Response:
     """Answer the picture itself. Nothing of it is stored."""
     limit = services.settings.max_side
     side = limit if max_side is None else min(limit, max_side)
-    uploads = style_image or []
-    weights, shares = read_blend(style, mix, len(uploads), style_image_weights)
-    images = StyleImages(uploads, shares, stroke_size)
-    options = PictureOptions(weights, strength, preserve_color, side, format, quality, images)
+    weights, shares = wanted.blend()
+    images = StyleImages(wanted.style_image or [], shares, wanted.stroke_size)
+    options = PictureOptions(
+        weights,
+        wanted.strength,
+        wanted.preserve_color,
+        side,
+        wanted.format,
+        wanted.quality,
+        images,
+    )
     work = stylize_upload(services, image, options)
     rendering = await give_up_in_time(request, work, services.settings.deadline_s)
     return Response(

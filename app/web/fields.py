@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import File, Form, UploadFile
+from fastapi import Depends, File, Form, UploadFile
 from fastapi.openapi.models import Example
 from pydantic import (
     AfterValidator,
@@ -271,3 +272,26 @@ StrengthField = Annotated[Strength, Form(description="0, the photo, to 1, the fu
 ColorField = Annotated[Flag, Form(description="Keep the photo's colours.")]
 FormatField = Annotated[Format | Absent, Form(description="Default: as the upload; PNG for a GIF.")]
 QualityField = Annotated[Quality, Form(description="Of JPEG and WebP.")]
+
+
+@dataclass(frozen=True)
+class PictureFields:
+    """The fields by which a client says what a picture is to look like; a dependency of routes."""
+
+    style: StyleField = None
+    mix: MixField = None
+    style_image: StyleImagesField = None
+    style_image_weights: StyleImageWeightsField = None
+    stroke_size: StrokeSizeField = STROKE_SIZE.default
+    strength: StrengthField = 1.0
+    preserve_color: ColorField = False
+    format: FormatField = None
+    quality: QualityField = 90
+
+    def blend(self) -> tuple[dict[str, float], list[float]]:
+        """See `read_blend`."""
+        images = len(self.style_image or [])
+        return read_blend(self.style, self.mix, images, self.style_image_weights)
+
+
+WantedPicture = Annotated[PictureFields, Depends(PictureFields)]

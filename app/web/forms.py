@@ -74,8 +74,11 @@ async def check_form(request: Request) -> None:
 
 
 def _declared_fields(request: Request) -> set[str]:
-    dependant = request.scope["route"].dependant
-    return {parameter.alias for parameter in dependant.body_params}
+    names, dependants = set(), [request.scope["route"].dependant]
+    for dependant in dependants:
+        names |= {parameter.alias for parameter in dependant.body_params}
+        dependants += dependant.dependencies
+    return names
 
 
 def measure_upload(upload: UploadFile, max_bytes: int, limits: PictureLimits) -> tuple[int, int]:
