@@ -36,9 +36,10 @@ from model.styles.library import StyleLibrary
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTask
+from model.training.many_styles import StyleTask
 from model.training.objective import NETWORK_OBJECTIVE, Objective
 from model.training.one_style import FinetuneRecipe, FinetuneTask, Finetuning
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import load_vgg19
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -219,6 +220,7 @@ def run_curve(bench: Bench) -> None:
             replace(
                 StyleRecipe(),
                 original_batch=0,
+                context=0,
                 batch_size=recipe.batch_size,
                 photo_size=recipe.crop_size,
                 style_size=recipe.stroke_size,

@@ -18,7 +18,8 @@ from timing import machine
 from model.inference.device import choose_device, choose_training_precision
 from model.training.crops import PhotoCrops, find_photos, load_style_pictures
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTask
+from model.training.many_styles import StyleTask
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import load_vgg19
 
 

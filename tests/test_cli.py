@@ -24,11 +24,12 @@ from app.cli import main
 from app.commands.train import train
 from model.inference.stylizer import Stylizer
 from model.network.config import NetworkConfig
+from model.network.weights import load_weights
 from model.perception.encoder import load_encoder
 from model.styles.style import Style
 from model.styles.style_file import load_style, save_style
-from model.training.many_styles import StyleRecipe
 from model.training.objective import Objective
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import VGG19Features
 
 
@@ -446,6 +447,14 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     ]
     again = ["--start", "weights", "--original-batch", 0, "--steps", 1]
     assert run("train", *common, "-o", "more", *options, *again).code == 0
+    rows = ["--only", "style-0", "--only", "style-1", "--rows-only", "--export", "tuned"]
+    result = run("train", *common, "-o", "rows", *options, *again, *rows)
+    assert result.code == 0, result.err
+    networks = [load_weights(tmp_path / f / "network.safetensors") for f in ("weights", "tuned")]
+    assert networks[0].fingerprint == networks[1].fingerprint
+    misaligned = run("train", *common, "-o", "new", *options, "--context", 3)
+    assert misaligned.code == 2
+    assert "multiple of 4" in misaligned.err
     refused = run("train", *common, "-o", "run", *options, "--steps", 2)
     assert refused.code == 1
     assert "other options" in refused.err

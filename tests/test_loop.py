@@ -23,8 +23,10 @@ from model.training.crops import (
 )
 from model.training.export import export_table, start_from
 from model.training.loop import Loop, LoopConfig
-from model.training.many_styles import StyleRecipe, StyleTable, StyleTask
+from model.training.many_styles import StyleTable, StyleTask
+from model.training.objective import Window
 from model.training.original import OriginalTask
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import VGG19Features
 
 SMALL = NetworkConfig(channels=8, residual_blocks=1)
@@ -36,6 +38,7 @@ RECIPE = StyleRecipe(
     content_layer="relu2_1",
     pyramid_levels=2,
     original_batch=1,
+    context=8,
     network=SMALL,
 )
 CONFIG = LoopConfig(
@@ -259,7 +262,9 @@ def test_batches_depend_on_the_step_alone(pictures: Path) -> None:
     task, again = make_task(pictures, recipe), make_task(pictures, recipe)
     for step in (5, 2, 5):
         photos, rows, grain, corner = task.batch(step)
-        assert photos.shape == (4, 3, 32, 32)  # two styled, one of them with grain, one original
+        side = 32 + 2 * recipe.context
+        # Two styled, one of them with grain, one original.
+        assert photos.shape == (4, 3, side, side)
         assert rows.shape == (2,)
         assert grain.shape == (1,)
         assert corner.min() >= 0
@@ -339,3 +344,34 @@ def test_export_makes_a_whole_weights_folder(pictures: Path, tmp_path: Path) -> 
     assert [path.name for path in previews] == ["style-0.webp", "style-1.webp"]
     with Image.open(previews[0]) as preview:
         assert preview.size == (256, 256)
+
+
+def test_losses_are_of_what_has_context(pictures: Path) -> None:
+    recipe = replace(RECIPE, original_batch=0, stable_batch=0)
+    task = make_task(pictures, recipe, validation=0)
+    photos, rows, grain, corner = task.batch(3)
+    codes = task.module.codes[rows]
+    whole = task.module.network.stylize_aligned(photos, codes)
+    inner = slice(recipe.context, -recipe.context)
+    window = Window(corner, task.window_side)
+    content, style = task.measure(
+        photos[:, :, inner, inner], whole[:, :, inner, inner], rows, window
+    )
+    found = task.losses(photos, rows, grain, corner)
+    torch.testing.assert_close(found["content"], content.mean())
+    torch.testing.assert_close(found["style"], style.mean())
+
+
+def test_rows_alone_leave_the_network_as_it_is(pictures: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, original_batch=0, rows_only=True)
+    task = make_task(pictures, recipe)
+    before = {name: value.clone() for name, value in task.module.state_dict().items()}
+    losses = task.validate()
+    loop = Loop(task, replace(CONFIG, steps=30, learning_rate=3e-3), tmp_path, {})
+    loop.run()
+    with loop.average.in_place_of(task.module):
+        after = task.module.state_dict()
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        assert changed == {"codes"}
+        assert torch.equal(after["codes"][-1], before["codes"][-1]), "`original` had no photos"
+        assert task.validate()["style"] < losses["style"]

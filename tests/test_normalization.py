@@ -24,7 +24,7 @@ from model.network.normalization import (
     make_norm,
 )
 from model.network.weights import fingerprint_network, load_weights, save_weights
-from model.training.many_styles import StyleRecipe
+from model.training.style_recipe import StyleRecipe
 
 KINDS: tuple[NormKind, ...] = get_args(NormKind)
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)

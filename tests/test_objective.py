@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from model.perception.moments import Moments
-from model.training.many_styles import StyleRecipe
 from model.training.objective import (
     NETWORK_OBJECTIVE,
     Objective,
@@ -16,6 +15,7 @@ from model.training.objective import (
     cut,
     draw_corner,
 )
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import VGG19Features
 
 SMALL = Objective(("relu1_2", "relu2_1"), "relu2_1", pyramid_levels=2, content_weight=2.0)

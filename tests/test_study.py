@@ -21,7 +21,7 @@ from model.network.network import StyleNetwork
 from model.network.normalization import NormKind
 from model.study.study import batch_dependence, summarize
 from model.study.variants import BASE, KINDS, StudySettings, list_runs, list_variants
-from model.training.many_styles import StyleRecipe
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import VGG19Features
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from model.training.many_styles import StyleTable, StyleTask
 
 
+def check_aligned(pixels: int) -> int:
+    """Refuse a number of pixels that the network's strides do not divide."""
+    from model.network.network import SIDE_MULTIPLE
+
+    if pixels % SIDE_MULTIPLE:
+        raise typer.BadParameter(f"{pixels} is no multiple of {SIDE_MULTIPLE}")
+    return pixels
+
+
 def train(
     photos: Annotated[Path, typer.Option(help="Folder of training photos.")],
     styles: Annotated[
@@ -37,7 +46,9 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 40_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 4,
-    photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 192,
+    photo_size: Annotated[
+        int, typer.Option(min=16, callback=check_aligned, help="Side of the crops, in pixels.")
+    ] = 192,
     min_share: Annotated[
         float,
         typer.Option(min=0.05, max=1, help="Smallest crop, as a share of a photo's shorter side."),
@@ -55,7 +66,16 @@ def train(
     original_steps: Annotated[
         int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
     ] = 150,
+    context: Annotated[
+        int,
+        typer.Option(
+            min=0, callback=check_aligned, help="Pixels around a crop that are seen and not judged."
+        ),
+    ] = 32,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
+    rows_only: Annotated[
+        bool, typer.Option("--rows-only", help="Leave the convolutions as they are.")
+    ] = False,
     muon_rate: Annotated[
         float,
         typer.Option(
@@ -105,7 +125,8 @@ def train(
     from model.training.crops import find_photos
     from model.training.export import start_from
     from model.training.loop import Loop, LoopConfig
-    from model.training.many_styles import StyleRecipe, StyleTask
+    from model.training.many_styles import StyleTask
+    from model.training.style_recipe import StyleRecipe
     from model.training.vgg19 import load_vgg19
 
     base, factors = parse_style_weights(style_weight or [], StyleRecipe.style_weight)
@@ -118,7 +139,9 @@ def train(
         style_weight=base,
         style_weights=factors,
         original_batch=original_batch,
+        context=context,
         muon_rate=muon_rate,
+        rows_only=rows_only,
         plain_weight=plain_weight,
         coarse=coarse,
         full_share=full_share,

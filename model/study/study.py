@@ -27,7 +27,8 @@ from model.training.crops import load_validation_batch
 from model.training.evaluation import Judge
 from model.training.loop import Loop, LoopConfig
 from model.training.losses import content_loss
-from model.training.many_styles import StyleRecipe, StyleTask
+from model.training.many_styles import StyleTask
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import Pooling
 
 CURVE_POINTS = 25
@@ -60,6 +61,7 @@ class Study:
             photo_size=settings.photo_size,
             batch_size=settings.batch_size,
             original_batch=0,
+            context=0,
             style_weight=settings.style_weight,
             style_size=2 * settings.photo_size,
             plain_weight=0.0,

@@ -1,10 +1,7 @@
 """The recipe for a network of many styles: convolutions and every style's row, together."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,103 +22,11 @@ from model.training.crops import (
     random_at,
 )
 from model.training.losses import log_error, square_error
-from model.training.objective import NETWORK_OBJECTIVE, Objective, Window, draw_corner
+from model.training.objective import Window, draw_corner, trim
 from model.training.optimizers import ParameterGroup
+from model.training.style_recipe import StyleRecipe
 
 MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
-
-
-@dataclass(frozen=True)
-class StyleRecipe:
-    """What is trained, on what, and how the losses are weighed.
-
-    The defaults are those of the shipped network's last part, for a processor. A GPU affords
-    ``photo_size`` 256, ``full_share`` 1 and larger batches.
-
-    Parameters
-    ----------
-    photo_size
-        Side of the training crops in px.
-    batch_size
-        Styled crops a step.
-    original_batch
-        Further crops a step that the row ``original`` must give back. They need no loss network,
-        so that one costs about a third of a styled crop.
-    style_size
-        Shorter side, in px, at which the style pictures are measured: it sets the stroke size.
-    style_layers, content_layer, pyramid_levels, content_weight, style_weight, plain_weight
-        See `Objective`.
-    style_weights
-        Factors on ``style_weight`` for single styles, by id.
-    original_weight
-        Of ``original``'s loss, the logarithm of its mean squared error: a plain error would weigh
-        less and less as it falls.
-    stable_batch, stable_weight
-        So many styled crops a step are stylized with grain on them, too; the weight of
-        log(1 + g^2), where g is the grain gain: the difference of the two pictures over the grain's
-        own. Without it the network makes a weave of the grain in plain areas: the cheapest way to a
-        low style loss early in training.
-    coarse
-        See `Objective`.
-    full_share
-        Side of the part of a crop that the loss network sees in full size, as a share of the
-        crop's; reduced sizes are seen whole. At a half a step costs three fifths.
-    row_rate
-        Learning rate of the rows, as a multiple of the convolutions'.
-    muon_rate
-        Learning rate of the 3x3 convolutions under Muon, as a multiple of the others' under Adam;
-        0: they too are trained by Adam.
-    min_share, smooth_share, faint_share, seed_share, wall_share
-        See `PhotoCrops`.
-    seed
-        Of the weights and of every draw.
-    network
-        Dimensions of the network.
-    """
-
-    photo_size: int = 192
-    batch_size: int = 4
-    original_batch: int = 1
-    style_size: int = 640
-    style_layers: tuple[str, ...] = Objective.style_layers
-    content_layer: str = Objective.content_layer
-    pyramid_levels: int = Objective.pyramid_levels
-    content_weight: float = Objective.content_weight
-    style_weight: float = NETWORK_OBJECTIVE.style_weight
-    plain_weight: float = NETWORK_OBJECTIVE.plain_weight
-    style_weights: dict[str, float] = field(default_factory=dict)
-    original_weight: float = 2.0
-    stable_batch: int = 1
-    stable_weight: float = 0.6
-    coarse: float = NETWORK_OBJECTIVE.coarse
-    full_share: float = 0.5
-    row_rate: float = 6.0
-    muon_rate: float = 5.0
-    min_share: float = 0.35
-    smooth_share: float = 0.06
-    faint_share: float = 0.05
-    seed_share: float = 0.3
-    wall_share: float = 0.3
-    seed: int = 0
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-
-    @property
-    def objective(self) -> Objective:
-        """What is minimized, ``original``'s loss aside."""
-        return Objective(
-            self.style_layers,
-            self.content_layer,
-            self.pyramid_levels,
-            self.content_weight,
-            self.style_weight,
-            self.plain_weight,
-            self.coarse,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metadata."""
-        values = asdict(self) | {"network": self.network.to_dict()}
-        return json.loads(json.dumps(values))  # type: ignore[no-any-return]
 
 
 class StyleTable(nn.Module):
@@ -169,10 +74,11 @@ class StyleTask:
         torch.manual_seed(recipe.seed)
         self.module = StyleTable(recipe.network, len(style_paths))
         self.module.to(device).to(memory_format=torch.channels_last)
+        self.module.network.requires_grad_(not recipe.rows_only)
         self.loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         self.crops = PhotoCrops(
             photos,
-            recipe.photo_size,
+            recipe.photo_size + 2 * recipe.context,
             recipe.min_share,
             recipe.smooth_share,
             recipe.faint_share,
@@ -201,9 +107,11 @@ class StyleTask:
     def parameter_groups(self) -> list[ParameterGroup]:
         """Convolutions at the full rate, rows at ``row_rate`` times it, 3x3 ones under Muon."""
         recipe = self.recipe
+        rows = ParameterGroup([self.module.codes], recipe.row_rate)
+        if recipe.rows_only:
+            return [rows]
         square = [p for p in self.module.network.parameters() if p.shape[2:] == (3, 3)]
         large = [p for p in self.module.network.parameters() if p.shape[2:] != (3, 3)]
-        rows = ParameterGroup([self.module.codes], recipe.row_rate)
         if not recipe.muon_rate:
             return [ParameterGroup([*square, *large]), rows]
         return [ParameterGroup(square, recipe.muon_rate, "muon"), ParameterGroup(large), rows]
@@ -214,8 +122,8 @@ class StyleTask:
         Returns
         -------
         photos
-            (N + K + M, 3, H, W): N to be styled, the first K of them once more with grain, and M
-            for `original`.
+            (N + K + M, 3, H, W), with their context: N to be styled, the first K of them once more
+            with grain, and M for `original`.
         rows
             (N,): each styled photo's.
         grain
@@ -249,14 +157,16 @@ class StyleTask:
         every_row = torch.cat([rows, rows[: len(grain)]])
         every_row = F.pad(every_row, (0, len(photos) - stable), value=len(self.style_ids))
         codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
-        pictures = self.module.network.stylize_aligned(photos, codes)
+        network = self.module.network
+        pictures = network.stylize_aligned(photos, codes)
+        crops, pastiches = (trim(p[:stable], recipe.context) for p in (photos, pictures))
         whole = self.window_side == recipe.photo_size
         window = None if whole else Window(corner, self.window_side)
-        content, style = self.measure(photos[:styled], pictures[:styled], rows, window)
+        content, style = self.measure(crops[:styled], pastiches[:styled], rows, window)
         total = self.objective.total(content, style, self.style_factors[rows]).mean()
         losses = {"total": total, "content": content.mean(), "style": style.mean()}
         if recipe.stable_batch:
-            moved = square_error(pictures[styled:stable], pictures[: len(grain)])
+            moved = square_error(pastiches[styled:], pastiches[: len(grain)])
             # The logarithm, since in a plain crop the ratio is a hundred times that of any other.
             losses["stable"] = (moved / grain.square()).log1p().mean()
             losses["total"] = losses["total"] + recipe.stable_weight * losses["stable"]

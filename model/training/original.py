@@ -10,8 +10,9 @@ from model.network.code import anchor_original
 from model.network.network import StyleNetwork
 from model.training.crops import PhotoCrops, load_validation_batch
 from model.training.losses import log_error, square_error
-from model.training.many_styles import StyleRecipe, StyleTable
+from model.training.many_styles import StyleTable
 from model.training.optimizers import ParameterGroup
+from model.training.style_recipe import StyleRecipe
 
 
 class RowModule(nn.Module):
