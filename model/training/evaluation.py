@@ -26,6 +26,7 @@ from model.training.objective import Objective, Observation
 
 STYLE_SIZE = 384  # px, of the style pictures, whatever the training's: reports can be compared
 BLEND_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+BLEND_PHOTOS = 20  # of fewer, a blend of near neighbours is a matter of chance
 
 
 @dataclass(frozen=True)
@@ -192,13 +193,14 @@ def evaluate(
     for id_, (single, own) in (singles or {}).items():
         on_step(f"{id_} alone")
         report.singles[id_] = judge.figures(single, own[id_].code, id_)
-    few = Judge(photos[::5], known, loss_network, objective, style_size)
+    few = photos[:: max(1, len(photos) // BLEND_PHOTOS)]
+    blend_judge = Judge(few, known, loss_network, objective, style_size)
     for first, second in blend_pairs:
         on_step(f"{first} to {second}")
         rows = []
         for share in BLEND_SHARES:
             code = library.mix({first: 1 - share, second: share})
-            _, losses = few.judge(stylizer, Look(code), [first, second])
+            _, losses = blend_judge.judge(stylizer, Look(code), [first, second])
             rows.append([style for style, _ in losses])
         to_first, to_second = map(list, zip(*rows, strict=True))
         report.blends.append(BlendFigures(first, second, to_first, to_second))
