@@ -17,7 +17,7 @@ from model.training import appearance_judge, evaluation
 from model.training.appearance import STRUCTURE_LAYER
 from model.training.appearance_judge import AppearanceJudge
 from model.training.crops import find_photos
-from model.training.evaluation import Judge
+from model.training.evaluation import BLEND_SHARES, Judge, Report, evaluate
 from model.training.objective import Objective
 from model.training.sheets import LABEL, render_comparison
 from model.training.vgg19 import VGG19Features
@@ -77,6 +77,41 @@ def test_a_style_is_looked_at_beside_its_own_painting(
     assert first.weave != second.weave
     assert first.grain == second.grain > 0
     assert not stylizer.autocast
+
+
+class Counting(Stylizer):
+    """Counts the photos that it stylizes."""
+
+    photos = 0
+
+    def stylize_batch(self, photos: Tensor, looks: list[Look], *_: object) -> Tensor:  # type: ignore[override]
+        self.photos += len(photos)
+        return super().stylize_batch(photos, looks)
+
+
+def test_blends_are_judged_between_their_ends(
+    small_weights_folder: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "STYLE_SIZE", 48)
+    stylizer = Counting.load(small_weights_folder, "cpu")
+    library = StyleLibrary(small_weights_folder / "styles", stylizer.fingerprint)
+    paintings = find_photos(pictures / "styles")
+    paths = find_photos(pictures / "photos")
+
+    def measure(pairs: list[tuple[str, str]]) -> tuple[Report, int]:
+        before = stylizer.photos
+        works = dict(zip(["amber", "birch"], paintings, strict=False))
+        network = VGG19Features(Objective().layers)
+        report = evaluate(stylizer, library, paths, works, network, size=32, blend_pairs=pairs)
+        return report, stylizer.photos - before
+
+    (report, count), (plain, fewer) = measure([("amber", "birch")]), measure([])
+    (blend,) = report.blends
+    assert not plain.blends
+    assert count - fewer == len(BLEND_SHARES) * len(paths), "of few photos, every one"
+    assert [blend.to_first[0], blend.to_second[-1]] == pytest.approx(
+        [report.styles["amber"].style, report.styles["birch"].style], rel=1e-3
+    )
 
 
 def test_networks_side_by_side(small_weights_folder: Path, pictures: Path) -> None:
