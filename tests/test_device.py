@@ -97,6 +97,7 @@ def test_a_cpu_takes_what_is_asked_for() -> None:
         "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
         "GET was unable to find an engine to execute this computation",
         "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+        "could not create a primitive",
     ],
 )
 def test_the_libraries_own_words_for_no_memory(text: str) -> None:

@@ -268,7 +268,7 @@ def endless(server: Server, pool: ThreadPoolExecutor) -> "Future[httpx2.Response
     answer = pool.submit(post)
     with server.client() as client:
         wait_for_metric(client, "pastiche_queue_requests", 1.0)
-    time.sleep(1)
+    time.sleep(3)  # it is decoded first, and refused if the signal comes then
     return answer
 
 

@@ -27,6 +27,7 @@ _OUT_OF_MEMORY = (
     "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_, _HOST_
     "cublas_status_not_initialized",  # its workspace did not fit
     "unable to find an engine",  # of cuDNN, when none's workspace fits
+    "could not create a primitive",  # of oneDNN, without memory for a kernel's code
 )
 
 
