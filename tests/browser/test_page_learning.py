@@ -68,6 +68,7 @@ def test_a_style_joins_the_gallery_is_learned_anew_and_deleted(
 ) -> None:
     with httpx2.Client(base_url=server.url, timeout=30) as client:
         style = order(client, "<i>Waves</i>").json()["learns"]
+        page.emulate_media(reduced_motion="reduce")  # see test_axe_has_no_serious_findings
         pastiche = Pastiche(page, server.url).open()
         first = page.locator(".card").first
         pastiche.upload(photo(200, 150))
