@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from app.services import Services
+from app.web.fields import PictureFields, read_blend
 from app.web.forms import measure_upload, read_upload
 from model.pictures.limits import PictureLimits
 from model.pictures.picture import read_picture
@@ -33,6 +34,19 @@ class StyleImages:
     uploads: Sequence[UploadFile] = ()
     weights: Sequence[float] = ()
     stroke_size: int = STROKE_SIZE.default
+
+
+def read_wanted_blend(wanted: PictureFields) -> tuple[dict[str, float], StyleImages]:
+    """Weights by style id, and the pictures blended in, as a client's fields have them.
+
+    Raises
+    ------
+    ApiError
+        422, see `app.web.fields.read_blend`.
+    """
+    uploads = wanted.style_image or []
+    weights, shares = read_blend(wanted.style, wanted.mix, len(uploads), wanted.style_image_weights)
+    return weights, StyleImages(uploads, shares, wanted.stroke_size)
 
 
 async def predict_uploads(services: Services, images: StyleImages) -> list[tuple[Tensor, float]]:

@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.pictures.errors import UnknownPictureError
 from app.pictures.order import PictureJob, PictureOrder
-from app.prediction import StyleImages, predict_uploads
+from app.prediction import predict_uploads, read_wanted_blend
 from app.rendering import check_output, output_format
 from app.services import InjectedServices, Services
 from app.web.answers import picture_answer, size_headers
@@ -81,8 +81,7 @@ async def _submit(
     services: Services, image: PhotoField, wanted: PictureFields, max_side: int | None
 ) -> PictureJob:
     max_bytes, limits = services.settings.max_upload_bytes, services.settings.picture_limits
-    weights, shares = wanted.blend()
-    images = StyleImages(wanted.style_image or [], shares, wanted.stroke_size)
+    weights, images = read_wanted_blend(wanted)
     predicted = await predict_uploads(services, images)
     code = await services.library_pool.run(services.styles.code, weights, predicted)
     size = await services.header_pool.run(measure_upload, image, max_bytes, limits)

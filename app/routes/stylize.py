@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from app.prediction import StyleImages
+from app.prediction import read_wanted_blend
 from app.rendering import PictureOptions, stylize_upload
 from app.services import InjectedServices
 from app.web.answers import picture_answer, size_headers
@@ -50,8 +50,7 @@ async def stylize(
     """Answer the picture itself. Nothing of it is stored."""
     limit = services.settings.max_side
     side = limit if max_side is None else min(limit, max_side)
-    weights, shares = wanted.blend()
-    images = StyleImages(wanted.style_image or [], shares, wanted.stroke_size)
+    weights, images = read_wanted_blend(wanted)
     options = PictureOptions(
         weights,
         wanted.strength,

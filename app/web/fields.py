@@ -288,10 +288,5 @@ class PictureFields:
     format: FormatField = None
     quality: QualityField = 90
 
-    def blend(self) -> tuple[dict[str, float], list[float]]:
-        """See `read_blend`."""
-        images = len(self.style_image or [])
-        return read_blend(self.style, self.mix, images, self.style_image_weights)
-
 
 WantedPicture = Annotated[PictureFields, Depends(PictureFields)]

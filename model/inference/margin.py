@@ -30,9 +30,10 @@ def widened_pixels(height: int, width: int) -> int:
     return aligned_side(height + 2 * MARGIN) * aligned_side(width + 2 * MARGIN)
 
 
-def trim(pictures: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) without their margin."""
-    return pictures[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN].contiguous()
+def trim(pictures: Tensor, around: int = MARGIN) -> Tensor:
+    """Pictures (N, C, H, W) without so many px at each edge, a margin by default; a view."""
+    height, width = pictures.shape[2:]
+    return pictures[:, :, around : height - around, around : width - around]
 
 
 def widen_levels(levels: Levels) -> Levels:

@@ -134,7 +134,7 @@ class Stylizer:
             raise ValueError(f"{len(photos)} photos but {len(looks)} looks")
         photos = to_unit(photos.to(self.device))
         codes = self._codes(photos, looks)
-        pastiches = trim(self.path.runner(widen(photos), codes, progress))
+        pastiches = trim(self.path.runner(widen(photos), codes, progress)).contiguous()
         for i, look in enumerate(looks):
             if look.strength == 0:
                 pastiches[i] = photos[i]
@@ -150,7 +150,7 @@ class Stylizer:
         """
         photos = to_unit(photos.to(self.device))
         codes = self._codes(photos, [Look(self.original, 0.0)] * len(photos))
-        return trim(self.path.runner(widen(photos), codes, lambda _: None))
+        return trim(self.path.runner(widen(photos), codes, lambda _: None)).contiguous()
 
     def stylize_large(
         self,

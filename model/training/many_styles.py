@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.inference.margin import trim
 from model.network.code import anchor_original, default_codes
 from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
@@ -22,7 +23,7 @@ from model.training.crops import (
     random_at,
 )
 from model.training.losses import log_error, square_error
-from model.training.objective import Window, draw_corner, trim
+from model.training.objective import Window, draw_corner
 from model.training.optimizers import ParameterGroup
 from model.training.style_recipe import StyleRecipe
 
@@ -157,8 +158,7 @@ class StyleTask:
         every_row = torch.cat([rows, rows[: len(grain)]])
         every_row = F.pad(every_row, (0, len(photos) - stable), value=len(self.style_ids))
         codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
-        network = self.module.network
-        pictures = network.stylize_aligned(photos, codes)
+        pictures = self.module.network.stylize_aligned(photos, codes)
         crops, pastiches = (trim(p[:stable], recipe.context) for p in (photos, pictures))
         whole = self.window_side == recipe.photo_size
         window = None if whole else Window(corner, self.window_side)

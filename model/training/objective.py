@@ -157,9 +157,3 @@ def cut(pictures: Tensor, window: Window | None) -> Tensor:
     along = torch.arange(window.side, device=pictures.device)
     top, left = window.corner
     return pictures.index_select(2, top + along).index_select(3, left + along)
-
-
-def trim(pictures: Tensor, around: int) -> Tensor:
-    """Pictures (N, C, H, W) without so many px at each of their edges."""
-    height, width = pictures.shape[2:]
-    return pictures[:, :, around : height - around, around : width - around]

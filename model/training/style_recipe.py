@@ -12,16 +12,17 @@ from model.training.objective import NETWORK_OBJECTIVE, Objective
 class StyleRecipe:
     """What is trained, on what, and how the losses are weighed.
 
-    The defaults are those of the shipped network's last part, for a processor. A GPU affords
-    ``photo_size`` 256, ``full_share`` 1 and larger batches.
+    The defaults are for a processor: those of the shipped network's part 4 (weights/README.md), and
+    a context. A GPU affords ``photo_size`` 256, ``full_share`` 1 and larger batches.
 
     Parameters
     ----------
     photo_size
         Side of the training crops in px, as the losses see them.
     context
-        So many px of photo lie around a crop, which the network sees and no loss does: what is
-        judged has no edge that the network could know, and put a frame at. A multiple of 4.
+        So many px of photo lie around a crop, which the network sees and no loss does but that of
+        ``original``: what is judged has no edge that the network could know, and put a frame at. A
+        multiple of 4.
     batch_size
         Styled crops a step.
     original_batch
