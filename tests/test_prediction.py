@@ -28,6 +28,7 @@ from model.training.warm_start import ridge_rows
 RECIPE = PredictionRecipe(
     styles=2,
     photo_size=32,
+    context=8,
     view_size=32,
     views=6,
     warm_views=2,
@@ -155,6 +156,24 @@ def test_a_wild_style_loss_does_not_outweigh_a_batch() -> None:
     weigh(torch.zeros(2), style).sum().backward()
     assert style.grad is not None
     assert style.grad[1] < 0.03 * style.grad[0]
+
+
+def test_what_lies_around_a_crop_is_seen_and_not_judged(
+    gallery: Path, learning_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(gallery, learning_weights_folder, tmp_path / "bank")
+    photos, _, *parts = task.batch(0)
+    assert photos.shape == (2, 3, 48, 48)
+    styles = [Moments(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+
+    def draw_frames(pictures: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        framed = torch.rand_like(pictures)
+        framed[:, :, 8:-8, 8:-8] = pictures[:, :, 8:-8, 8:-8]
+        return framed
+
+    monkeypatch.setattr(task.network, "stylize_aligned", draw_frames)
+    content, _ = task.judge(photos, task.known.rows, styles)
+    assert content.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("row_steps", [0, 2])

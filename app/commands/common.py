@@ -25,6 +25,23 @@ DataDir = Annotated[
 ]
 
 
+def check_aligned(pixels: int) -> int:
+    """Refuse a number of pixels that the network's strides do not divide."""
+    from model.network.network import SIDE_MULTIPLE
+
+    if pixels % SIDE_MULTIPLE:
+        raise typer.BadParameter(f"{pixels} is no multiple of {SIDE_MULTIPLE}")
+    return pixels
+
+
+CropContext = Annotated[
+    int,
+    typer.Option(
+        min=0, callback=check_aligned, help="Pixels around a crop that are seen and not judged."
+    ),
+]
+
+
 def error_console() -> Console:
     """Where messages and progress go; standard output is for results."""
     return Console(stderr=True, soft_wrap=True, highlight=False)

@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.common import Device
+from app.commands.common import CropContext, Device, check_aligned
 from app.commands.progress import run_with_progress
 
 if TYPE_CHECKING:
     from model.training.loop import Loop, LoopConfig
     from model.training.many_styles import StyleTable, StyleTask
-
-
-def check_aligned(pixels: int) -> int:
-    """Refuse a number of pixels that the network's strides do not divide."""
-    from model.network.network import SIDE_MULTIPLE
-
-    if pixels % SIDE_MULTIPLE:
-        raise typer.BadParameter(f"{pixels} is no multiple of {SIDE_MULTIPLE}")
-    return pixels
 
 
 def train(
@@ -66,12 +57,7 @@ def train(
     original_steps: Annotated[
         int, typer.Option(min=0, help="Steps for the original's row alone, after the others.")
     ] = 150,
-    context: Annotated[
-        int,
-        typer.Option(
-            min=0, callback=check_aligned, help="Pixels around a crop that are seen and not judged."
-        ),
-    ] = 32,
+    context: CropContext = 32,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of the convolutions.")] = 1e-3,
     rows_only: Annotated[
         bool, typer.Option("--rows-only", help="Leave the convolutions as they are.")

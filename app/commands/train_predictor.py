@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.common import Device, WeightsDir, error_console, weights_folder
+from app.commands.common import (
+    CropContext,
+    Device,
+    WeightsDir,
+    check_aligned,
+    error_console,
+    weights_folder,
+)
 from app.commands.progress import run_with_progress
 
 if TYPE_CHECKING:
@@ -39,7 +46,10 @@ def train_predictor(
     views: Annotated[int, typer.Option(min=1, help="Different views of the paintings.")] = 2048,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 1500,
     batch_size: Annotated[int, typer.Option(min=1, help="Paintings a step.")] = 8,
-    photo_size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 96,
+    photo_size: Annotated[
+        int, typer.Option(min=16, callback=check_aligned, help="Side of the crops, in pixels.")
+    ] = 96,
+    context: CropContext = 16,
     view_size: Annotated[int, typer.Option(min=64, help="Side of the views, in pixels.")] = 224,
     row_steps: Annotated[
         int, typer.Option(min=0, help="Steps of each row whose result is judged, too.")
@@ -76,6 +86,7 @@ def train_predictor(
     recipe = PredictionRecipe(
         styles=batch_size,
         photo_size=photo_size,
+        context=context,
         view_size=view_size,
         views=views,
         row_steps=row_steps,

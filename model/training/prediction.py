@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.inference.device import TrainingPrecision, autocast
+from model.inference.margin import trim
 from model.perception.descriptor import MomentDescriptor
 from model.perception.encoder import PerceptualEncoder
 from model.perception.loss_network import LossNetwork
@@ -97,8 +98,9 @@ class PredictionTask:
         self.views = PaintingViews(
             paintings, known.works, recipe.view_size, **shares, seed=recipe.seed
         )
+        self.seen_size = recipe.photo_size + 2 * recipe.context
         self.crops = PhotoCrops(
-            photos, recipe.photo_size, smooth_share=0.0, seed=recipe.seed, device=device
+            photos, self.seen_size, smooth_share=0.0, seed=recipe.seed, device=device
         )
         self.bank = ViewBank(
             bank, self._identify(paintings, known.works), self._measure, recipe.views, device
@@ -173,7 +175,7 @@ class PredictionTask:
         Returns
         -------
         photos
-            (N K, 3, H, W): K of each of N styles, one style after the other.
+            (N K, 3, H, W), with their context: K of each of N styles, one style after the other.
         descriptors
             (N, D).
         moments
@@ -208,7 +210,8 @@ class PredictionTask:
     ) -> tuple[Tensor, Tensor]:
         """Content and style loss of every photo (N K, 3, H, W) under codes (N, P): (N K,) each."""
         each = len(photos) // len(codes)
-        pastiches = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
+        pictures = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
+        photos, pastiches = (trim(p, self.recipe.context) for p in (photos, pictures))
         seen = NETWORK_OBJECTIVE.observe(pastiches, self.loss_network)
         target = NETWORK_OBJECTIVE.content_target(photos, self.loss_network)
         wanted = [Moments(*(part.repeat_interleave(each, 0) for part in m)) for m in styles]
@@ -237,7 +240,7 @@ class PredictionTask:
         chosen = list(paintings)[::every][:VALIDATION_PAINTINGS]
         squares = load_validation_batch(chosen, self.recipe.view_size)
         descriptors, targets = gather([self.read(square) for square in squares.split(4)])
-        content = load_validation_batch(photos, self.recipe.photo_size).to(self.device)
+        content = load_validation_batch(photos, self.seen_size).to(self.device)
         return content, descriptors, targets
 
     @torch.no_grad()

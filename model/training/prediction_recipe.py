@@ -26,6 +26,8 @@ class PredictionRecipe:
         Crops that each is seen on.
     photo_size, view_size
         Side of crops and views in px.
+    context
+        So many px of photo around a crop that the network sees and no loss does: see `StyleRecipe`.
     views
         Different views in all; they come again, in another order and on other photos.
     works_share, mosaic_share, hue_share, light_share
@@ -48,6 +50,7 @@ class PredictionRecipe:
     styles: int = 8
     photos: int = 1
     photo_size: int = 96
+    context: int = 16
     view_size: int = 224
     views: int = 2048
     works_share: float = 0.15
