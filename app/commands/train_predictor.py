@@ -48,7 +48,7 @@ def train_predictor(
     batch_size: Annotated[int, typer.Option(min=1, help="Paintings a step.")] = 8,
     photo_size: Annotated[
         int, typer.Option(min=16, callback=check_aligned, help="Side of the crops, in pixels.")
-    ] = 96,
+    ] = 192,
     context: CropContext = 16,
     view_size: Annotated[int, typer.Option(min=64, help="Side of the views, in pixels.")] = 224,
     row_steps: Annotated[

@@ -49,7 +49,7 @@ class PredictionRecipe:
 
     styles: int = 8
     photos: int = 1
-    photo_size: int = 96
+    photo_size: int = 192
     context: int = 16
     view_size: int = 224
     views: int = 2048
