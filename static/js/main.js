@@ -33,6 +33,8 @@ const askForKey = connectKey();
 /** @type {import("./views/new-style.js").NewStyle | null} */
 let newStyle = null;
 /** @type {Promise<void> | null} */
+let offer = null;
+/** @type {Promise<void> | null} */
 let desk = null;
 const photos = new Photos(store, openDesk);
 
@@ -101,8 +103,16 @@ function forget() {
   store.update({ large: null });
 }
 
+/** Once at a time: whoever is quicker than the server's answer waits for it. */
+function offerNewStyles() {
+  offer ??= connectNewStyles().finally(() => {
+    offer = null;
+  });
+  return offer;
+}
+
 /** Some servers cannot learn styles now; the way to it is shown, and its code loaded, elsewhere. */
-async function offerNewStyles() {
+async function connectNewStyles() {
   if (newStyle || store.state.isOffline) return;
   try {
     const jobs = await listJobs();
@@ -155,12 +165,14 @@ async function onReady({ title, style }, improves) {
 
 /** @param {string} style */
 async function improve(style) {
+  await offerNewStyles();
   if (newStyle) return newStyle.improve(style);
   store.update({ notice: { text: t("notice.no-jobs"), advice: "" } });
 }
 
 /** @param {string} style */
 async function learnAnew(style) {
+  await offerNewStyles();
   if (newStyle) return newStyle.retune(style);
   store.update({ notice: { text: t("notice.no-jobs"), advice: "" } });
 }

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from learning_helpers import order
 from pages import Pastiche
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from serving import RunningServer
 from test_page_access import serious_findings
 
@@ -81,12 +81,21 @@ def test_a_style_joins_the_gallery_is_learned_anew_and_deleted(
 
         path = server.services.settings.data_dir / "styles" / f"{style}.safetensors"
         path.write_bytes(pack_style(replace(load_style(path), network="0" * 16)))
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/v1/jobs", hold)
         pastiche.open(f"?again#s={style}:1")  # a link to a style that is of no use now
         expect(pastiche.notice).to_contain_text("must be learned anew first")
         expect(first).to_contain_text("of an earlier network")
         expect(first.locator(".card-choose")).to_be_disabled()
         assert serious_findings(page) == []
         page.get_by_role("button", name="Learn <i>Waves</i> anew").click()
+        (route,) = held  # a click that is quicker than the server's answer counts
+        route.continue_()
+        page.unroute("**/v1/jobs")
         expect(page.locator("#job-state")).to_be_visible()
         expect(first).to_contain_text("your style", timeout=PATIENCE_MS)
         expect(page.get_by_role("dialog")).to_be_hidden()
