@@ -118,7 +118,7 @@ async function connectNewStyles() {
     const jobs = await listJobs();
     const { connectNewStyle } = await import("./views/new-style.js");
     const onBetter = () => void refreshStyles(store);
-    newStyle ??= connectNewStyle(store, { jobs, askForKey, heard: { onReady, onBetter, onStyle } });
+    newStyle = connectNewStyle(store, { jobs, askForKey, heard: { onReady, onBetter, onStyle } });
   } catch (error) {
     if (error instanceof ApiError) return;
     const { text, advice } = explain(error);
