@@ -90,7 +90,8 @@ function openDesk() {
  *
  * @param {readonly File[]} files
  */
-function takePictures(files) {
+async function takePictures(files) {
+  if (store.state.photo && files.length === 1) await offer; // is it a server that learns styles?
   if (newStyle?.isOpen()) newStyle.takePainting(files[0]);
   else if (newStyle && store.state.photo && files.length === 1) askForUse(files[0]);
   else void photos.takeAll(files);

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from pages import Pastiche
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from serving import RunningServer
 from test_page_access import serious_findings
 
@@ -126,6 +126,29 @@ def test_with_the_queue_full_it_works_as_predicted_and_is_improved_by_hand(
         for style in client.get("/v1/styles").json()["styles"]:
             if style["kind"] == "custom":
                 client.delete(f"/v1/styles/{style['id']}")
+
+
+def test_a_painting_that_is_quicker_than_the_list_of_jobs_is_asked_about(
+    page: Page, server: RunningServer, photo: MakePhoto
+) -> None:
+    pastiche = Pastiche(page, server.url)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/jobs", hold)
+    pastiche.open()
+    pastiche.upload(photo(200, 150))
+    pastiche.expect_result((200, 150))
+    drop(page, photo(160, 170, "dots.png"))
+    page.wait_for_timeout(200)  # whoever takes it for a photo does so at once
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    (route,) = held
+    route.continue_()
+    page.unroute("**/v1/jobs")
+    expect(page.get_by_role("button", name="Use as style")).to_be_visible()
+    pastiche.expect_result((200, 150))
 
 
 def test_a_dropped_picture_can_be_the_next_photo_and_a_bad_one_is_named(
