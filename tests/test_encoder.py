@@ -137,6 +137,37 @@ def test_distillation_brings_the_activations_nearer(pictures: Path, tmp_path: Pa
         assert value < before[name], name
 
 
+def test_it_goes_on_from_an_encoders_file(pictures: Path) -> None:
+    task = make_task(pictures)
+    crops, _ = task.batch(50)
+    task.module(crops)  # moves the statistics of the normalization
+    earlier = task.module.fold()
+    for readout in earlier.readouts.values():  # as orthogonal maps from the left change no loss
+        readout.get_parameter("weight").data[1] *= -1
+    other = make_task(pictures, replace(RECIPE, seed=5))
+    other.begin(earlier)
+    assert other.module.training
+    again = other.module.fold()
+    for name, found in again(crops).items():
+        wanted = earlier(crops)[name]
+        assert found.shape == wanted.shape
+    for before, after in zip(earlier.trunk.convolutions, again.trunk.convolutions, strict=True):
+        torch.testing.assert_close(after.state_dict(), before.state_dict(), rtol=1e-2, atol=1e-3)
+    for name in again.layers:
+        before, after = (
+            e.readouts[name].get_parameter("weight")[:, :, 0, 0].diagonal()
+            for e in (earlier, again)
+        )
+        assert torch.equal(before < 0, after < 0)
+    fresh = make_task(pictures, replace(RECIPE, seed=5))
+    assert all(other.validate()[name] < value for name, value in fresh.validate().items())
+
+
+def test_an_encoder_of_other_widths_is_no_start(pictures: Path) -> None:
+    with pytest.raises(ValueError, match="widths are"):
+        make_task(pictures).begin(EncoderInTraining(EncoderConfig((4, 6, 10))).fold())
+
+
 def test_what_a_step_sees_depends_on_the_step_alone(pictures: Path) -> None:
     task, again = make_task(pictures), make_task(pictures)
     for step in (4, 0):

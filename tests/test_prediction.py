@@ -57,9 +57,15 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_task(
-    gallery: Path, weights: Path, bank: Path, recipe: PredictionRecipe = RECIPE
+    gallery: Path,
+    weights: Path,
+    bank: Path,
+    recipe: PredictionRecipe = RECIPE,
+    encoder_factor: float = 1,
 ) -> PredictionTask:
     encoder = load_encoder(weights / "perceptual.safetensors")
+    for parameter in encoder.parameters():
+        parameter.data *= encoder_factor
     paintings, held_out = split_paintings(find_photos(gallery / "paintings"), 1)
     photos = find_photos(gallery / "photos")
     task = PredictionTask(
@@ -212,6 +218,21 @@ def test_it_starts_near_the_known_rows_and_goes_on_from_a_file(
     other.begin(tmp_path / PREDICTOR_FILE)
     inputs = task.bank.descriptors
     torch.testing.assert_close(other.module(inputs), task.module(inputs), atol=2e-2, rtol=1e-2)
+
+
+def test_it_goes_on_under_an_encoder_that_was_trained_further(
+    gallery: Path, learning_weights_folder: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, warm_steps=20, predictor=PredictorConfig(4, 32, 12))
+    task = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
+    task.begin()
+    export_predictor(tmp_path / PREDICTOR_FILE, task, {"steps": 0})
+    other = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe, 1.05)
+    other.begin(tmp_path / PREDICTOR_FILE)
+    before, after = task.bank.descriptors, other.bank.descriptors
+    assert (before - after).abs().mean() > 0.05 * before.abs().mean()  # the bank is measured anew
+    near, far = task.module(before), other.module(after)
+    assert (near - far).abs().mean() < 0.2 * (near - task.module.mean_row).abs().mean()
 
 
 def test_the_command_stops_resumes_and_exports(

@@ -19,6 +19,9 @@ def distill(
     export: Annotated[
         Path | None, typer.Option(help="The encoder's file, written at the end.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="An encoder's file to go on from, if none was begun.")
+    ] = None,
     validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
     widths: Annotated[
         tuple[int, int, int], typer.Option(help="Channels at full, half and quarter size.")
@@ -28,6 +31,10 @@ def distill(
         int, typer.Option(min=4, help="Crops a step; half as many pastiches.")
     ] = 8,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-3,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after so long, with a checkpoint and the export."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
     float32: Annotated[
         bool, typer.Option("--float32", help="Even where bfloat16 is faster.")
@@ -41,8 +48,14 @@ def distill(
 
     from model.inference.device import choose_device, choose_training_precision
     from model.network.weights import NETWORK_FILE, load_weights
-    from model.perception.encoder import ENCODER_LAYERS, EncoderConfig, save_encoder
+    from model.perception.encoder import (
+        ENCODER_LAYERS,
+        EncoderConfig,
+        load_encoder,
+        save_encoder,
+    )
     from model.styles.library import StyleLibrary
+    from model.training.checkpoint import CHECKPOINT_FILE
     from model.training.crops import find_photos
     from model.training.distillation import DistillRecipe, DistillTask
     from model.training.loop import Loop, LoopConfig
@@ -73,9 +86,11 @@ def distill(
         compile=compiled,
         device=str(chosen),
     )
+    if start is not None and not (output / CHECKPOINT_FILE).exists():
+        task.begin(load_encoder(start))
     loop = Loop(task, config, output, recipe.to_dict())
     loop.resume()
-    run_with_progress(loop.run, loop.step, steps)
+    run_with_progress(loop.run, loop.step, steps, minutes)
     if export is None:
         return
     training = {

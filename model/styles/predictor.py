@@ -235,6 +235,8 @@ def load_predictor(
             f"and this one is {network}"
         )
     descriptor = MomentDescriptor(load_encoder(find_encoder(folder)), _projections(path, metadata))
+    if metadata.get("encoder") != fingerprint_encoder(descriptor.encoder):
+        raise ForeignPredictorError(f"{path.name} was trained with another perceptual encoder")
     rows = _build(path, tensors, metadata, descriptor)
     training = metadata.get("training")
     training = training if isinstance(training, dict) else {}
@@ -242,11 +244,13 @@ def load_predictor(
 
 
 def load_rows(path: Path, descriptor: MomentDescriptor) -> RowPredictor:
-    """The half of a predictor that gives rows, of whatever network; the signs go to a descriptor.
+    """The half of a predictor that gives rows, of whatever network and encoder, to go on from.
+
+    The signs go to the descriptor.
 
     Raises
     ------
-    ForeignPredictorError, DamagedFileError, OSError
+    DamagedFileError, OSError
         See `load_predictor`.
     """
     return _build(path, *_read(path), descriptor)
@@ -275,8 +279,6 @@ def _build(
     descriptor: MomentDescriptor,
 ) -> RowPredictor:
     """The network of a file; its signs go to the descriptor."""
-    if metadata.get("encoder") != fingerprint_encoder(descriptor.encoder):
-        raise ForeignPredictorError(f"{path.name} was trained with another perceptual encoder")
     try:
         config = PredictorConfig(**metadata["config"])
         descriptor.load_state_dict(_part(tensors, "signs."))

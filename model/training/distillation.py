@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from model.perception.moments import feature_moments
 from model.training.crops import PhotoCrops, cycle, load_validation_batch
 from model.training.optimizers import ParameterGroup
 from model.training.vgg19 import VGG19_CHANNELS, VGG19Features
+
+START_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class EncoderInTraining(nn.Module):
                 for name, c in self.trunk.channels.items()
             }
         )
+        for name, c in self.trunk.channels.items():  # of the rows of R, which has no other freedom
+            self.register_buffer(f"signs_{name}", torch.ones(c))
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Predicted activations (N, C, H', W') by name."""
@@ -91,11 +95,67 @@ class EncoderInTraining(nn.Module):
             folded |= {f"convolutions.{i}.{n}": v.cpu() for n, v in fused.state_dict().items()}
         encoder.trunk.load_state_dict(folded)
         reduced = {}
-        for name, weight in self.readouts.state_dict().items():
-            whole = weight[:, :, 0, 0].float().cpu()  # (C_vgg, C)
-            reduced[name] = torch.linalg.qr(whole).R[:, :, None, None]  # (C, C, 1, 1)
+        for name, readout in self.readouts.items():
+            whole = readout.get_parameter("weight")[:, :, 0, 0].float().cpu()  # (C_vgg, C)
+            found = torch.linalg.qr(whole).R  # (C, C)
+            signs = self.get_buffer(f"signs_{name}").cpu() * signs_of(found)
+            reduced[f"{name}.weight"] = (signs[:, None] * found)[:, :, None, None]
         encoder.readouts.load_state_dict(reduced)
         return encoder.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def unfold(
+        self, encoder: PerceptualEncoder, pictures: Tensor, wanted: Mapping[str, Tensor]
+    ) -> None:
+        """Take over an encoder, as `fold` made it: on ``pictures`` its activations stay the same.
+
+        The normalization was folded away, and of each readout A there is R alone. So it begins as
+        what changes nothing of these pictures, and A as the map that comes nearest on them. The
+        rows of R keep their signs: a style predictor reads R f, and may be trained further, too.
+
+        Parameters
+        ----------
+        encoder
+            Of the same dimensions.
+        pictures
+            (N, 3, H, W).
+        wanted
+            VGG-19's activations of them (N, C, H', W') by name, in the units to be predicted.
+
+        Raises
+        ------
+        ValueError
+            Other dimensions.
+        """
+        if encoder.trunk.config != self.trunk.config:
+            raise ValueError(f"the encoder's widths are {encoder.trunk.config.widths}")
+        self.trunk.convolutions.load_state_dict(encoder.trunk.convolutions.state_dict())
+
+        def pass_unchanged(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+            variance, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
+            norm.running_mean, norm.running_var = mean.clone(), variance.clone()
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+
+        hooks = [norm.register_forward_pre_hook(pass_unchanged) for norm in self.trunk.norms]
+        activations = self.trunk.eval()(pictures)
+        self.train()
+        for hook in hooks:
+            hook.remove()
+        for name, found in activations.items():
+            inputs = found.double().movedim(1, 3).flatten(0, 2)  # (N H' W', C)
+            outputs = wanted[name].double().movedim(1, 3).flatten(0, 2)  # (N H' W', C_vgg)
+            gram = inputs.T @ inputs  # (C, C)
+            gram.diagonal().add_(1e-4 * gram.diagonal().mean())  # a unit may be dead
+            whole = torch.linalg.solve(gram, inputs.T @ outputs).T  # (C_vgg, C)
+            self.readouts[name].load_state_dict({"weight": whole[:, :, None, None]})
+            earlier = encoder.readouts[name].get_parameter("weight")[:, :, 0, 0]
+            self.get_buffer(f"signs_{name}").copy_(signs_of(earlier))
+
+
+def signs_of(triangular: Tensor) -> Tensor:
+    """1 or -1 for each row (C,) of an upper triangular matrix, by its diagonal."""
+    return torch.where(triangular.diagonal() < 0, -1.0, 1.0)
 
 
 class DistillTask:
@@ -152,6 +212,13 @@ class DistillTask:
             sample = self.teacher(self.photos.batch(0, recipe.batch_size).to(device))
         self.scales = {name: t.square().mean().sqrt().item() for name, t in sample.items()}
 
+    @torch.no_grad()
+    def begin(self, encoder: PerceptualEncoder) -> None:
+        """Go on from an encoder of the same dimensions, by what it makes of some batches."""
+        batches = [self.batch(step) for step in range(START_BATCHES)]
+        pictures = torch.cat([self._pictures(*(t.to(self.device) for t in b)) for b in batches])
+        self.module.unfold(encoder.to(self.device), pictures, self._wanted(pictures))
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """The encoder."""
         return [ParameterGroup(list(self.module.parameters()))]
@@ -179,16 +246,21 @@ class DistillTask:
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
         """Distances to VGG-19's activations: mean over pictures and layers."""
-        crops, codes = batch
-        with torch.no_grad():
-            pastiches = self.network.stylize_aligned(crops[: len(codes)], codes)
-            pictures = torch.cat([crops, pastiches.to(crops.dtype)])
-        return self.distances(pictures)
+        return self.distances(self._pictures(*batch))
+
+    @torch.no_grad()
+    def _pictures(self, crops: Tensor, codes: Tensor) -> Tensor:
+        """Crops, and pastiches of the first of them."""
+        pastiches = self.network.stylize_aligned(crops[: len(codes)], codes)
+        return torch.cat([crops, pastiches.to(crops.dtype)])
+
+    @torch.no_grad()
+    def _wanted(self, pictures: Tensor) -> dict[str, Tensor]:
+        return {n: t.float() / self.scales[n] for n, t in self.teacher(pictures).items()}
 
     def distances(self, pictures: Tensor) -> dict[str, Tensor]:
         """Relative distance of activations and of shifted Gram matrices; (N, 3, H, W) pictures."""
-        with torch.no_grad():
-            wanted = {n: t.float() / self.scales[n] for n, t in self.teacher(pictures).items()}
+        wanted = self._wanted(pictures)
         found = self.module(pictures)
         # Relative to the batch, not to single pictures: a flat crop has next to no activation and
         # would outweigh all others.

@@ -144,15 +144,16 @@ class PredictionTask:
         Parameters
         ----------
         start
-            A predictor's file, of this network or of one before it: what it makes of pictures is
-            kept, in spreads off the mean row, and mean and spread are those of the network's rows.
+            A predictor's file, of this network and encoder or of those before them: what it makes
+            of descriptors is kept, in spreads off their mean and off the mean row. Means and
+            spreads are those of the bank's views and of the network's rows.
             None: see `model.training.warm_start`.
         """
         rows = self.known.rows.to(self.device)
         if start is not None:
             earlier = load_rows(start, self.descriptor)
             self.module.load_state_dict(earlier.state_dict())
-            self.module.fit_rows(rows)
+            self.module.fit_scales(self.bank.descriptors.to(self.device), rows)
             return
         recipe = self.recipe
         works = [
