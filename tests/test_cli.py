@@ -575,6 +575,13 @@ def test_distill(run: Run, tmp_path: Path) -> None:
     )
     assert result.code == 0, result.err
     assert load_encoder(tmp_path / "encoder.safetensors").layers == layers
+    result = run(
+        *("distill", "--photos", "photos", "--styles", "styles", "--vgg", "vgg.safetensors"),
+        *("--start", "encoder.safetensors", "-o", "further", "--export", "better.safetensors"),
+        *("--steps", 1, "--batch-size", 4, "--widths", 4, 6, 8, "--no-compile", "--minutes", 1),
+    )
+    assert result.code == 0, result.err
+    assert load_encoder(tmp_path / "better.safetensors").layers == layers
 
 
 def test_interrupt_leaves_nothing_half_written(tmp_path: Path, small_weights_folder: Path) -> None:

@@ -223,16 +223,23 @@ def test_it_starts_near_the_known_rows_and_goes_on_from_a_file(
 def test_it_goes_on_under_an_encoder_that_was_trained_further(
     gallery: Path, learning_weights_folder: Path, tmp_path: Path
 ) -> None:
-    recipe = replace(RECIPE, warm_steps=20, predictor=PredictorConfig(4, 32, 12))
+    recipe = replace(RECIPE, warm_steps=100, predictor=PredictorConfig(4, 32, 12))
+    start = tmp_path / PREDICTOR_FILE
     task = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
     task.begin()
-    export_predictor(tmp_path / PREDICTOR_FILE, task, {"steps": 0})
+    export_predictor(start, task, {"steps": 0})
     other = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe, 1.05)
-    other.begin(tmp_path / PREDICTOR_FILE)
     before, after = task.bank.descriptors, other.bank.descriptors
     assert (before - after).abs().mean() > 0.05 * before.abs().mean()  # the bank is measured anew
-    near, far = task.module(before), other.module(after)
-    assert (near - far).abs().mean() < 0.2 * (near - task.module.mean_row).abs().mean()
+    wanted = task.module(before)
+
+    def error() -> float:
+        return float((other.module(after) - wanted).square().mean().detach())
+
+    other.begin(start)
+    as_it_was = error()
+    other.begin(start, task.encoder)
+    assert error() < 0.5 * as_it_was
 
 
 def test_the_command_stops_resumes_and_exports(
@@ -262,3 +269,10 @@ def test_the_command_stops_resumes_and_exports(
         assert predictor.training["steps"] == steps
         code = predictor.predict(Image.open(gallery / "works" / "amber.png").resize((80, 70)), 64)
         assert all(map(math.isfinite, code.tolist()))
+    further = [*map(str, arguments), "-o", str(tmp_path / "further"), "--minutes", "0"]
+    further += ["--start-encoder", str(weights / "perceptual.safetensors")]
+    refused = CliRunner().invoke(app, further)  # of which predictor?
+    assert refused.exit_code == 2
+    assert "see --start" in refused.output
+    further += ["--start", str(weights / PREDICTOR_FILE)]
+    assert CliRunner().invoke(app, further, catch_exceptions=False).exit_code == 0

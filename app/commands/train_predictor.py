@@ -39,6 +39,10 @@ def train_predictor(
         Path | None,
         typer.Option(help="Predictor file to start from, of any network of the same size."),
     ] = None,
+    start_encoder: Annotated[
+        Path | None,
+        typer.Option(help="The encoder that it read pictures with, if it has changed since."),
+    ] = None,
     validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
     held_out: Annotated[
         int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
@@ -80,6 +84,7 @@ def train_predictor(
     from model.training.prediction_recipe import KnownStyles, PredictionRecipe
     from model.training.vgg19 import load_vgg19
 
+    check_start(start, start_encoder)
     folder = weights_folder(weights)
     known = KnownStyles.load(folder, styles)
     train, kept = split_paintings(find_photos(paintings), held_out)
@@ -121,7 +126,7 @@ def train_predictor(
     identity = recipe.to_dict() | {"network": known.weights.fingerprint}
     measure_views(task)
     if not (output / CHECKPOINT_FILE).exists():
-        task.begin(start)
+        begin(task, start, start_encoder)
     loop = Loop(task, config, output, identity)
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
@@ -135,6 +140,19 @@ def measure_views(task: "PredictionTask") -> None:
     console = error_console()
     with console.status("views") as status:
         task.bank.fill(lambda count: status.update(f"{count} of {task.recipe.views} views"))
+
+
+def check_start(start: Path | None, start_encoder: Path | None) -> None:
+    """Refuse an encoder of nothing."""
+    if start is None and start_encoder is not None:
+        raise typer.BadParameter("it belongs to a predictor: see --start")
+
+
+def begin(task: "PredictionTask", start: Path | None, start_encoder: Path | None) -> None:
+    """Set the predictor to where it starts."""
+    from model.perception.encoder import load_encoder
+
+    task.begin(start, None if start_encoder is None else load_encoder(start_encoder))
 
 
 def describe(loop: "Loop") -> dict[str, Any]:

@@ -34,8 +34,8 @@ from model.training.objective import NETWORK_OBJECTIVE
 from model.training.optimizers import ParameterGroup
 from model.training.painting_views import PaintingViews
 from model.training.prediction_recipe import KnownStyles, PredictionRecipe
-from model.training.view_bank import ViewBank
-from model.training.warm_start import warm_start
+from model.training.view_bank import ViewBank, gather
+from model.training.warm_start import carry_over, warm_start
 
 VALIDATION_PAINTINGS = 24
 MEASURED_AT_ONCE = 4  # views
@@ -138,7 +138,9 @@ class PredictionTask:
             "judge": judge[:16],
         }
 
-    def begin(self, start: Path | None = None) -> None:
+    def begin(
+        self, start: Path | None = None, start_encoder: PerceptualEncoder | None = None
+    ) -> None:
         """Set the predictor to its start; the bank must be full.
 
         Parameters
@@ -148,27 +150,50 @@ class PredictionTask:
             of descriptors is kept, in spreads off their mean and off the mean row. Means and
             spreads are those of the bank's views and of the network's rows.
             None: see `model.training.warm_start`.
+        start_encoder
+            What that one read pictures with, if not this encoder: what it makes of the views is
+            carried over. It takes another look at every view.
+
+        Raises
+        ------
+        DamagedFileError, OSError
+            See `model.styles.predictor.load_rows`.
         """
-        rows = self.known.rows.to(self.device)
-        if start is not None:
-            earlier = load_rows(start, self.descriptor)
-            self.module.load_state_dict(earlier.state_dict())
-            self.module.fit_scales(self.bank.descriptors.to(self.device), rows)
-            return
         recipe = self.recipe
+        rows = self.known.rows.to(self.device)
+        views = self.bank.descriptors.to(self.device)
+        if start is not None:
+            earlier = load_rows(start, self.descriptor).to(self.device)
+            self.module.load_state_dict(earlier.state_dict())
+            self.module.fit_scales(views, rows)
+            if start_encoder is not None:
+                before = self._describe_bank(start_encoder)
+                carry_over(self.module, earlier, before, views, recipe.warm_steps, recipe.seed)
+            return
         works = [
-            self._describe([self.views.work_view(work, i) for i in range(recipe.warm_views)])
+            self._describe(
+                [self.views.work_view(work, i) for i in range(recipe.warm_views)], self.descriptor
+            )
             for work in range(len(rows))
         ]
-        views = self.bank.descriptors.to(self.device)
         warm_start(self.module, torch.stack(works), rows, views, recipe.warm_steps, recipe.seed)
 
     @torch.no_grad()
-    def _describe(self, views: Sequence[Tensor]) -> Tensor:
+    def _describe(self, views: Sequence[Tensor], descriptor: MomentDescriptor) -> Tensor:
         pictures = torch.stack(list(views)).to(self.device)
         with autocast(self.device, self.precision):
-            found: Tensor = self.descriptor(pictures.contiguous(memory_format=torch.channels_last))
+            found: Tensor = descriptor(pictures.contiguous(memory_format=torch.channels_last))
         return found
+
+    def _describe_bank(self, encoder: PerceptualEncoder) -> Tensor:
+        """Descriptors of the bank's views under another encoder, by the same projections."""
+        encoder = encoder.to(self.device).to(memory_format=torch.channels_last)
+        descriptor = MomentDescriptor(encoder, self.recipe.predictor.projections).to(self.device)
+        descriptor.load_state_dict(self.descriptor.state_dict())
+        positions = torch.arange(self.recipe.views).split(MEASURED_AT_ONCE)
+        with ThreadPoolExecutor() as pool:
+            views = (list(pool.map(self.views.view, part.tolist())) for part in positions)
+            return torch.cat([self._describe(part, descriptor) for part in views])
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """What a step sees.
@@ -273,10 +298,3 @@ def weigh(content: Tensor, style: Tensor) -> Tensor:
     little in it has one of 10 or 100, and would outweigh all others of its batch.
     """
     return NETWORK_OBJECTIVE.total(content, style.log1p())
-
-
-def gather(parts: Sequence[tuple[Tensor, Sequence[Moments]]]) -> tuple[Tensor, list[Moments]]:
-    """Descriptors and moments of several batches as one."""
-    descriptors = torch.cat([found for found, _ in parts])
-    layers = zip(*(moments for _, moments in parts), strict=True)
-    return descriptors, [Moments(*map(torch.cat, zip(*layer, strict=True))) for layer in layers]

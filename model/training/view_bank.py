@@ -137,3 +137,10 @@ class ViewBank:
             covariance = layer.shifted_gram(layer.mean)
             tensors[f"covariance.{i}"] = covariance.to(torch.bfloat16).cpu()
         return tensors
+
+
+def gather(parts: Sequence[tuple[Tensor, Sequence[Moments]]]) -> tuple[Tensor, list[Moments]]:
+    """Descriptors and moments of several batches as one."""
+    descriptors = torch.cat([found for found, _ in parts])
+    layers = zip(*(moments for _, moments in parts), strict=True)
+    return descriptors, [Moments(*map(torch.cat, zip(*layer, strict=True))) for layer in layers]
