@@ -37,7 +37,7 @@ from model.pictures.levels import to_image, to_tensor
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture
 from model.styles.library import StyleLibrary
-from model.styles.predictor import PREDICTOR_FILE, load_predictor
+from model.styles.predictor import PREDICTOR_FILE, fingerprint_encoder, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.nearest import blend_nearest, load_samples
@@ -83,22 +83,23 @@ class Bench:
         }
         (self.vgg_path,) = (arguments.data / "vgg19").glob("*.safetensors")
         digest = hashlib.sha256((folder / PREDICTOR_FILE).read_bytes()).hexdigest()[:16]
-        self.identity = {"network": network, "predictor": digest}
+        encoder = fingerprint_encoder(self.predictor.encoder)
+        self.identity = {"network": network, "encoder": encoder, "predictor": digest}
         self.report: dict[str, Any] = dict(self.identity)
         if arguments.output.exists():
             self._take(json.loads(arguments.output.read_text()))
 
     def _take(self, kept: dict[str, Any]) -> None:
         """Of an earlier report, what is as it was."""
-        same_network = kept["network"] == self.identity["network"]
-        same = same_network and kept["predictor"] == self.identity["predictor"]
+        same_blends = all(kept.get(p) == self.identity[p] for p in ("network", "encoder"))
+        same = same_blends and kept["predictor"] == self.identity["predictor"]
         for part, figures in kept.items():
             if part in self.identity:
                 continue
             chosen = {
                 key: value
                 for key, value in figures.items()
-                if same or "Magenta" in key or (same_network and "/nearest" in key)
+                if same or "Magenta" in key or (same_blends and "/nearest" in key)
             }
             if chosen:
                 self.report[part] = chosen
@@ -119,8 +120,10 @@ class Bench:
         from_prediction, steps = WAYS[way]
         if from_prediction and not steps:
             return self.predictor.predict(self.works[work])
-        origin = self.identity["predictor"] if from_prediction else self.identity["network"]
-        name = "-".join([origin, work, way.replace(" ", "-")])
+        origin = [self.identity["predictor"]]
+        if not from_prediction:
+            origin = [self.identity["network"], self.identity["encoder"]]
+        name = "-".join([*origin, work, way.replace(" ", "-")])
         path = self.arguments.rows / f"{name}.pt"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
