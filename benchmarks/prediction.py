@@ -37,7 +37,7 @@ from model.pictures.levels import to_image, to_tensor
 from model.pictures.picture import encode_picture, load_picture
 from model.pictures.style_picture import prepare_picture
 from model.styles.library import StyleLibrary
-from model.styles.predictor import PREDICTOR_FILE, fingerprint_encoder, load_predictor
+from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.nearest import blend_nearest, load_samples
@@ -83,7 +83,7 @@ class Bench:
         }
         (self.vgg_path,) = (arguments.data / "vgg19").glob("*.safetensors")
         digest = hashlib.sha256((folder / PREDICTOR_FILE).read_bytes()).hexdigest()[:16]
-        encoder = fingerprint_encoder(self.predictor.encoder)
+        encoder = self.predictor.encoder.fingerprint
         self.identity = {"network": network, "encoder": encoder, "predictor": digest}
         self.report: dict[str, Any] = dict(self.identity)
         if arguments.output.exists():
@@ -120,10 +120,9 @@ class Bench:
         from_prediction, steps = WAYS[way]
         if from_prediction and not steps:
             return self.predictor.predict(self.works[work])
-        origin = [self.identity["predictor"]]
-        if not from_prediction:
-            origin = [self.identity["network"], self.identity["encoder"]]
-        name = "-".join([*origin, work, way.replace(" ", "-")])
+        origin = ("predictor",) if from_prediction else ("network", "encoder")
+        parts = [self.identity[part] for part in origin]
+        name = "-".join([*parts, work, way.replace(" ", "-")])
         path = self.arguments.rows / f"{name}.pt"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

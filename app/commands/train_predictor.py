@@ -126,7 +126,7 @@ def train_predictor(
     identity = recipe.to_dict() | {"network": known.weights.fingerprint}
     measure_views(task)
     if not (output / CHECKPOINT_FILE).exists():
-        begin(task, start, start_encoder)
+        task.begin(start, None if start_encoder is None else load_encoder(start_encoder))
     loop = Loop(task, config, output, identity)
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
@@ -146,13 +146,6 @@ def check_start(start: Path | None, start_encoder: Path | None) -> None:
     """Refuse an encoder of nothing."""
     if start is None and start_encoder is not None:
         raise typer.BadParameter("it belongs to a predictor: see --start")
-
-
-def begin(task: "PredictionTask", start: Path | None, start_encoder: Path | None) -> None:
-    """Set the predictor to where it starts."""
-    from model.perception.encoder import load_encoder
-
-    task.begin(start, None if start_encoder is None else load_encoder(start_encoder))
 
 
 def describe(loop: "Loop") -> dict[str, Any]:

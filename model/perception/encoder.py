@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from model.perception.loss_network import LossNetwork
 from model.storage.assets import asset_folder
 from model.storage.files import write_atomically
-from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
+from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
 
 ENCODER_FORMAT = "pastiche-encoder-1"
 ENCODER_FILE = "perceptual.safetensors"
@@ -120,6 +120,11 @@ class PerceptualEncoder(LossNetwork):
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, shallow to deep."""
         return tuple(self.trunk.channels)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that depend on every weight."""
+        return digest_tensors(self.state_dict())[:16]
 
     def forward(self, pictures: Tensor, depth: str | None = None) -> dict[str, Tensor]:
         """R f by the name of the layer it stands for, in the trunk's widths.

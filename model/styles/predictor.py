@@ -20,7 +20,7 @@ from model.perception.encoder import PerceptualEncoder, find_encoder, load_encod
 from model.pictures.levels import to_tensor
 from model.pictures.style_picture import prepare_picture
 from model.storage.files import write_atomically
-from model.storage.tensorfile import DamagedFileError, digest_tensors, pack_tensors, unpack_tensors
+from model.storage.tensorfile import DamagedFileError, pack_tensors, unpack_tensors
 from model.styles.options import STROKE_SIZE
 
 PREDICTOR_FILE = "predictor.safetensors"
@@ -115,10 +115,13 @@ class RowPredictor(nn.Module):
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """(N, D) to (N, P): within `CODE_ROOM` spreads of the mean row, whatever comes in."""
+        return self.mean_row + self.row_spread * self.offsets(descriptors)
+
+    def offsets(self, descriptors: Tensor) -> Tensor:
+        """The rows (N, P) of descriptors (N, D) in spreads off the mean row."""
         with torch.autocast(descriptors.device.type, enabled=False):  # small, and rows are exact
             x = F.silu(self.read(self.scaled(descriptors.float())))
-            offset = self.expand(self.squeeze(x))  # (N, P)
-            return self.mean_row + self.row_spread * _bound(offset, CODE_ROOM)
+            return _bound(self.expand(self.squeeze(x)), CODE_ROOM)
 
 
 def _bound(values: Tensor, room: float) -> Tensor:
@@ -196,7 +199,7 @@ def save_predictor(path: Path, predictor: StylePredictor) -> None:
         "format": PREDICTOR_FORMAT,
         "config": predictor.rows.config.to_dict(),
         "network": predictor.network,
-        "encoder": fingerprint_encoder(predictor.encoder),
+        "encoder": predictor.encoder.fingerprint,
         "training": json.loads(json.dumps(predictor.training)),
     }
     write_atomically(path, pack_tensors(tensors, metadata))
@@ -235,7 +238,7 @@ def load_predictor(
             f"and this one is {network}"
         )
     descriptor = MomentDescriptor(load_encoder(find_encoder(folder)), _projections(path, metadata))
-    if metadata.get("encoder") != fingerprint_encoder(descriptor.encoder):
+    if metadata.get("encoder") != descriptor.encoder.fingerprint:
         raise ForeignPredictorError(f"{path.name} was trained with another perceptual encoder")
     rows = _build(path, tensors, metadata, descriptor)
     training = metadata.get("training")
@@ -244,9 +247,7 @@ def load_predictor(
 
 
 def load_rows(path: Path, descriptor: MomentDescriptor) -> RowPredictor:
-    """The half of a predictor that gives rows, of whatever network and encoder, to go on from.
-
-    The signs go to the descriptor.
+    """The half that gives rows, of whatever network and encoder; the signs go to a descriptor.
 
     Raises
     ------
@@ -293,8 +294,3 @@ def _build(
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def fingerprint_encoder(encoder: PerceptualEncoder) -> str:
-    """16 hex digits that depend on every weight."""
-    return digest_tensors(encoder.state_dict())[:16]

@@ -25,7 +25,6 @@ from model.storage.tensorfile import digest_tensors
 from model.styles.predictor import (
     RowPredictor,
     StylePredictor,
-    fingerprint_encoder,
     load_rows,
     save_predictor,
 )
@@ -35,7 +34,7 @@ from model.training.optimizers import ParameterGroup
 from model.training.painting_views import PaintingViews
 from model.training.prediction_recipe import KnownStyles, PredictionRecipe
 from model.training.view_bank import ViewBank, gather
-from model.training.warm_start import carry_over, warm_start
+from model.training.warm_start import teach, warm_start
 
 VALIDATION_PAINTINGS = 24
 MEASURED_AT_ONCE = 4  # views
@@ -134,7 +133,7 @@ class PredictionTask:
         return {name: recipe[name] for name in kept} | {
             "pictures": hashlib.sha256(names.encode()).hexdigest(),
             "projections": self.recipe.predictor.projections,
-            "encoder": fingerprint_encoder(self.encoder),
+            "encoder": self.encoder.fingerprint,
             "judge": judge[:16],
         }
 
@@ -163,12 +162,12 @@ class PredictionTask:
         rows = self.known.rows.to(self.device)
         views = self.bank.descriptors.to(self.device)
         if start is not None:
-            earlier = load_rows(start, self.descriptor).to(self.device)
+            earlier = load_rows(start, self.descriptor).to(self.device).requires_grad_(False)
             self.module.load_state_dict(earlier.state_dict())
             self.module.fit_scales(views, rows)
             if start_encoder is not None:
-                before = self._describe_bank(start_encoder)
-                carry_over(self.module, earlier, before, views, recipe.warm_steps, recipe.seed)
+                wanted = earlier.offsets(self._describe_bank(start_encoder))
+                teach(self.module, views, wanted, recipe.warm_steps, recipe.seed)
             return
         works = [
             self._describe(

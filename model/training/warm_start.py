@@ -51,10 +51,8 @@ def warm_start(
         (S, P).
     views
         (N, D), descriptors of any pictures.
-    steps
-        Of Adam.
-    seed
-        Of the draws.
+    steps, seed
+        See `teach`.
 
     Returns
     -------
@@ -65,30 +63,23 @@ def warm_start(
     offsets = (rows - module.mean_row) / module.row_spread
     examples, inputs = (module.scaled(found) for found in (works.flatten(0, 1), views))
     wanted = ridge_rows(examples, offsets.repeat_interleave(works.shape[1], 0), inputs)
-    return _teach(module, views, wanted, steps, seed)
+    return teach(module, views, wanted, steps, seed)
 
 
-def carry_over(
-    module: RowPredictor,
-    earlier: RowPredictor,
-    before: Tensor,
-    views: Tensor,
-    steps: int,
-    seed: int,
-) -> float:
-    """Teach a predictor what an earlier one made of the same pictures under another encoder.
+def teach(module: RowPredictor, views: Tensor, wanted: Tensor, steps: int, seed: int) -> float:
+    """Teach a predictor rows of given descriptors.
 
-    An encoder that was trained further describes pictures otherwise: started as it was, ours was
-    off by 1.4 (mean square, spreads of the rows) on views that it was not taught, then by 0.14.
+    Those may be what an earlier predictor made of the same pictures under another encoder: started
+    as it was, ours was off by 1.4 on views that it was not taught, then by 0.14.
 
     Parameters
     ----------
     module
         Is changed; its scales fit ``views``.
-    earlier
-        What is to be carried over.
-    before, views
-        (N, D), descriptors of the same pictures: under the earlier encoder, and now.
+    views
+        (N, D), descriptors.
+    wanted
+        (N, P), their rows, see `RowPredictor.offsets`.
     steps
         Of Adam.
     seed
@@ -97,23 +88,15 @@ def carry_over(
     Returns
     -------
     float
-        As of `warm_start`.
+        Mean square of the last differences from ``wanted``.
     """
-    with torch.no_grad():
-        wanted = (earlier(before) - earlier.mean_row) / earlier.row_spread
-    return _teach(module, views, wanted, steps, seed)
-
-
-def _teach(module: RowPredictor, views: Tensor, wanted: Tensor, steps: int, seed: int) -> float:
-    """Adam towards offsets (N, P) from the mean row, in spreads; the last mean square error."""
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     generator = torch.Generator().manual_seed(seed)
     error = torch.zeros(())
     for _ in range(steps):
         chosen = torch.randint(len(views), (BATCH,), generator=generator).to(views.device)
-        found = (module(views[chosen]) - module.mean_row) / module.row_spread
-        error = F.mse_loss(found, wanted[chosen])
+        error = F.mse_loss(module.offsets(views[chosen]), wanted[chosen])
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
