@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.average import average
 from app.commands.common import reason
 from app.commands.distill import distill
 from app.commands.doctor import doctor
@@ -33,6 +34,7 @@ for command in (
     stylize,
     finetune,
     train,
+    average,
     distill,
     train_predictor,
     evaluate,

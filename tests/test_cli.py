@@ -26,6 +26,8 @@ from model.inference.stylizer import Stylizer
 from model.network.config import NetworkConfig
 from model.network.weights import load_weights
 from model.perception.encoder import load_encoder
+from model.styles.library import StyleLibrary
+from model.styles.predictor import load_predictor
 from model.styles.style import Style
 from model.styles.style_file import load_style, save_style
 from model.training.objective import Objective
@@ -452,6 +454,22 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     networks = [load_weights(tmp_path / f / "network.safetensors") for f in ("weights", "tuned")]
     assert networks[0].fingerprint == networks[1].fingerprint
+    paintings = ["--paintings", "styles", "--held-out", 0, "--views", 2, "--batch-size", 2]
+    painted = ["train", *common, "-o", "painted", *options, *again[2:], *rows[:4], *paintings]
+    assert "see --start" in run(*painted).err
+    result = run(*painted, "--start", "weights", "--export", "painted-weights")
+    assert result.code == 0, result.err
+    later = load_weights(tmp_path / "painted-weights" / "network.safetensors")
+    assert later.fingerprint != networks[0].fingerprint
+    assert load_predictor(tmp_path / "painted-weights", later.fingerprint).training["steps"] == 1
+    result = run("average", "weights", "painted-weights", "--share", 0.25, "-o", "average")
+    assert result.code == 0, result.err
+    both = [load_weights(tmp_path / f / "network.safetensors") for f in ("weights", "average")]
+    assert result.out.strip() == both[1].fingerprint
+    wanted = torch.lerp(both[0].original, later.original, 0.25)
+    torch.testing.assert_close(both[1].original, wanted)
+    library = StyleLibrary(tmp_path / "average" / "styles", both[1].fingerprint)
+    assert [style.id for style in library] == ["style-0", "style-1"]
     misaligned = run("train", *common, "-o", "new", *options, "--context", 3)
     assert misaligned.code == 2
     assert "multiple of 4" in misaligned.err

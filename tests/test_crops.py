@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from model.training.crops import SEED_CELL, PhotoCrops, cycle, find_photos, smooth_noise
+from model.training.crops import (
+    SEED_CELL,
+    PhotoCrops,
+    cycle,
+    find_photos,
+    quarter_means,
+    smooth_noise,
+)
 
 
 def test_every_pass_sees_every_item_once() -> None:
@@ -77,6 +85,12 @@ def test_a_wall_lies_over_a_part_of_the_photo(pictures: Path) -> None:
         assert 0.1 < share < 0.6  # .35 to .75 of each side, and the photo around it as it was
         assert picture.min() >= 0
         assert picture.max() <= 1
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_means_of_quarters_are_those_of_adaptive_pooling(side: int) -> None:
+    pictures = torch.rand(2, 3, side, side + 3)
+    torch.testing.assert_close(quarter_means(pictures), F.adaptive_avg_pool2d(pictures, 2))
 
 
 def test_smooth_noise_is_smooth_and_of_unit_spread() -> None:

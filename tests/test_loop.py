@@ -350,12 +350,12 @@ def test_losses_are_of_what_has_context(pictures: Path) -> None:
     recipe = replace(RECIPE, original_batch=0, stable_batch=0)
     task = make_task(pictures, recipe, validation=0)
     photos, rows, grain, corner = task.batch(3)
-    codes = task.module.codes[rows]
+    codes, wanted = task.styles_of(rows)
     whole = task.module.network.stylize_aligned(photos, codes)
     inner = slice(recipe.context, -recipe.context)
     window = Window(corner, task.window_side)
     content, style = task.measure(
-        photos[:, :, inner, inner], whole[:, :, inner, inner], rows, window
+        photos[:, :, inner, inner], whole[:, :, inner, inner], wanted, window
     )
     found = task.losses(photos, rows, grain, corner)
     torch.testing.assert_close(found["content"], content.mean())

@@ -1,5 +1,6 @@
 """Training a style predictor: views of paintings, their bank, the task, its command."""
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -18,9 +19,12 @@ from model.perception.moments import Moments
 from model.styles.predictor import PREDICTOR_FILE, PredictorConfig, load_predictor
 from model.training.crops import find_photos
 from model.training.loop import Loop, LoopConfig
+from model.training.many_styles import StyleTask
+from model.training.objective import Window, weigh
 from model.training.painting_views import PaintingViews, split_paintings, turn_hue
-from model.training.prediction import PredictionTask, export_predictor, weigh
+from model.training.prediction import PredictionTask, export_predictor
 from model.training.prediction_recipe import KnownStyles, PredictionRecipe
+from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import VGG19Features
 from model.training.view_bank import ViewBank
 from model.training.warm_start import ridge_rows
@@ -213,11 +217,45 @@ def test_it_starts_near_the_known_rows_and_goes_on_from_a_file(
     task = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
     assert [path.stem for path in task.known.works] == ["amber", "birch"]  # no row of the other
     task.begin()
-    export_predictor(tmp_path / PREDICTOR_FILE, task, {"steps": 0})
+    export_predictor(tmp_path / PREDICTOR_FILE, task, {"steps": 0}, task.known.weights.fingerprint)
     other = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
     other.begin(tmp_path / PREDICTOR_FILE)
     inputs = task.bank.descriptors
     torch.testing.assert_close(other.module(inputs), task.module(inputs), atol=2e-2, rtol=1e-2)
+
+
+def test_a_predictor_is_trained_with_its_network(
+    gallery: Path, learning_weights_folder: Path, tmp_path: Path
+) -> None:
+    painted = make_task(gallery, learning_weights_folder, tmp_path / "bank")
+    painted.begin()
+    start = copy.deepcopy(painted.module.state_dict())
+    works = {path.stem: path for path in painted.known.works}
+    config = painted.known.weights.network.config
+    recipe = StyleRecipe(32, 3, 1, context=8, style_size=32, network=config)
+    photos = find_photos(gallery / "photos")
+    task = StyleTask(recipe, works, photos, [], painted.loss_network, painted=painted)
+    crops, rows, _, corner, *views = batch = task.batch(4)
+    codes, wanted = task.styles_of(rows, views)
+    torch.testing.assert_close(codes[:2], task.module.codes[rows])
+    torch.testing.assert_close(codes[2:], painted.module(views[0]))
+    (view,) = [
+        i for i in range(RECIPE.views) if torch.equal(painted.bank.descriptors[i], views[0][0])
+    ]
+    torch.testing.assert_close(wanted[0].gram[2], painted.bank.look_up([view])[1][0].gram[0])
+    inner = slice(recipe.context, -recipe.context)
+    pastiches = task.module.network.stylize_aligned(crops[:3], codes)
+    seen = crops[:3, :, inner, inner], pastiches[:, :, inner, inner]
+    _, style = task.measure(*seen, wanted, Window(corner, task.window_side))
+    losses = task.losses(*batch)
+    torch.testing.assert_close(losses["style"], style[:2].mean())
+    torch.testing.assert_close(losses["painted"], style[2])
+    config = LoopConfig(3, 1e-3, 1, ema_decay=0, precision="float32", compile=False)
+    loop = Loop(task, config, tmp_path / "run", {})
+    assert loop.run()
+    changed = {n for n, t in task.module.predictor.state_dict().items() if not t.equal(start[n])}
+    assert changed == {name for name, _ in painted.module.named_parameters()}
+    assert f"module.predictor.{min(changed)}" in load_file(loop.checkpoint_path)
 
 
 def test_it_goes_on_under_an_encoder_that_was_trained_further(
@@ -227,7 +265,7 @@ def test_it_goes_on_under_an_encoder_that_was_trained_further(
     start = tmp_path / PREDICTOR_FILE
     task = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
     task.begin()
-    export_predictor(start, task, {"steps": 0})
+    export_predictor(start, task, {"steps": 0}, task.known.weights.fingerprint)
     other = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe, 1.05)
     before, after = task.bank.descriptors, other.bank.descriptors
     assert (before - after).abs().mean() > 0.05 * before.abs().mean()  # the bank is measured anew

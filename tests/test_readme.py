@@ -37,7 +37,7 @@ def test_readme_shows_the_commands() -> None:
     shown = {command[0] for command in commands()}
     assert shown == {
         *("serve", "worker", "stylize", "styles"),
-        *("finetune", "train", "distill", "train-predictor", "evaluate", "doctor"),
+        *("finetune", "train", "average", "distill", "train-predictor", "evaluate", "doctor"),
     }
 
 

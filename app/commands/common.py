@@ -7,6 +7,9 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    import torch
+
+    from model.inference.device import TrainingPrecision
     from model.inference.stylizer import Stylizer
     from model.styles.library import StyleLibrary
 
@@ -32,6 +35,14 @@ def check_aligned(pixels: int) -> int:
     if pixels % SIDE_MULTIPLE:
         raise typer.BadParameter(f"{pixels} is no multiple of {SIDE_MULTIPLE}")
     return pixels
+
+
+def choose_training(device: str, float32: bool) -> tuple["torch.device", "TrainingPrecision"]:
+    """The device to train on, and what it multiplies in."""
+    from model.inference.device import choose_device, choose_training_precision
+
+    chosen = choose_device(device)
+    return chosen, "float32" if float32 else choose_training_precision(chosen)
 
 
 CropContext = Annotated[

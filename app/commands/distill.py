@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Device, WeightsDir, weights_folder
+from app.commands.common import Device, WeightsDir, choose_training, weights_folder
 from app.commands.progress import run_with_progress
 
 
@@ -46,7 +46,6 @@ def distill(
     """Distil VGG-19 into the small encoder that fine-tuning uses in its place."""
     import torch
 
-    from model.inference.device import choose_device, choose_training_precision
     from model.network.weights import NETWORK_FILE, load_weights
     from model.perception.encoder import (
         ENCODER_LAYERS,
@@ -67,7 +66,7 @@ def distill(
     if not len(library):
         raise ValueError(f"{folder} holds no styles of its network")
     recipe = DistillRecipe(batch_size=batch_size, seed=seed, encoder=EncoderConfig(widths))
-    chosen = choose_device(device)
+    chosen, precision = choose_training(device, float32)
     task = DistillTask(
         recipe,
         find_photos(photos),
@@ -82,7 +81,7 @@ def distill(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=0.99,
-        precision="float32" if float32 else choose_training_precision(chosen),
+        precision=precision,
         compile=compiled,
         device=str(chosen),
     )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.common import CropContext, Device, check_aligned
+from app.commands.common import CropContext, Device, check_aligned, choose_training
 from app.commands.progress import run_with_progress
+from app.commands.train_predictor import PredictorSources, open_painted
 
 if TYPE_CHECKING:
     from model.training.loop import Loop, LoopConfig
@@ -32,6 +33,20 @@ def train(
         Path | None, typer.Option(help="Photo to render every exported style's preview from.")
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
+    paintings: Annotated[
+        Path | None,
+        typer.Option(help="Paintings that a predictor, trained too, gives rows: more styles."),
+    ] = None,
+    bank: Annotated[
+        Path | None, typer.Option(help="What is measured of the paintings, as train-predictor's.")
+    ] = None,
+    views: Annotated[int, typer.Option(min=1, help="Different views of the paintings.")] = 2048,
+    held_out: Annotated[
+        int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
+    ] = 150,
+    painted_batch: Annotated[
+        int, typer.Option(min=1, help="Of the photos of a step, how many go to paintings.")
+    ] = 1,
     only: Annotated[
         list[str] | None, typer.Option(help="Train this style alone; may be repeated.")
     ] = None,
@@ -106,8 +121,6 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train one network on many styles; interrupt it and start it again as you like."""
-    from model.inference.device import choose_device, choose_training_precision
-    from model.inference.previews import render_previews
     from model.training.crops import find_photos
     from model.training.export import start_from
     from model.training.loop import Loop, LoopConfig
@@ -121,6 +134,7 @@ def train(
         photo_size=photo_size,
         min_share=min_share,
         batch_size=batch_size,
+        painted_batch=painted_batch if paintings else 0,
         style_size=style_size,
         style_weight=base,
         style_weights=factors,
@@ -139,21 +153,25 @@ def train(
         wall_share=wall_share,
         seed=seed,
     )
-    chosen = choose_device(device)
-    held_out = find_photos(validation)[:20] if validation else []
+    chosen, precision = choose_training(device, float32)
+    judge = load_vgg19(vgg, recipe.objective.layers)
+    folders = styles, paintings, photos, bank or output / "bank"
+    sources = predictor_sources(start, *folders, held_out)
+    painted = open_painted(sources, views, seed, judge, precision, str(chosen))
     task = StyleTask(
         recipe,
         {entry["id"]: entry["path"] for entry in entries},
         find_photos(photos),
-        held_out,
-        load_vgg19(vgg, recipe.objective.layers),
+        find_photos(validation)[:20] if validation else [],
+        judge,
         str(chosen),
+        painted,
     )
     config = LoopConfig(
         steps=steps,
         learning_rate=learning_rate,
         ema_decay=ema_decay,
-        precision="float32" if float32 else choose_training_precision(chosen),
+        precision=precision,
         compile=compiled,
         device=str(chosen),
     )
@@ -162,9 +180,23 @@ def train(
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
     if export is not None:
-        export_network(loop, task, entries, earlier, export, original_steps)
-        if preview is not None:
-            render_previews(export, preview)
+        export_network(loop, task, entries, earlier, export, original_steps, preview)
+
+
+def predictor_sources(
+    start: Path | None,
+    styles: Path,
+    paintings: Path | None,
+    photos: Path,
+    bank: Path,
+    held_out: int,
+) -> PredictorSources | None:
+    """What a predictor learns from beside the network; none without paintings."""
+    if paintings is None:
+        return None
+    if start is None:
+        raise typer.BadParameter("--paintings needs rows that a predictor starts from: see --start")
+    return PredictorSources(start, styles, paintings, photos, bank, held_out)
 
 
 def export_network(
@@ -174,9 +206,13 @@ def export_network(
     earlier: dict[str, Any],
     folder: Path,
     original_steps: int,
+    preview: Path | None,
 ) -> None:
     """Write the average of the weights to a folder, its row ``original`` trained some more."""
+    from model.inference.previews import render_previews
+    from model.styles.predictor import PREDICTOR_FILE
     from model.training.export import export_table
+    from model.training.prediction import export_predictor
 
     with loop.average.in_place_of(task.module):
         table = copy.deepcopy(task.module)
@@ -190,7 +226,14 @@ def export_network(
             compile=loop.config.compile and loop.config.device == "cpu",
         )
         polish_original(table, task, last, loop.directory / f"original-{loop.config.steps}")
-    export_table(table, entries, folder, describe_training(loop, earlier))
+    weights = export_table(table, entries, folder, describe_training(loop, earlier))
+    if task.painted is not None:
+        with loop.average.in_place_of(task.module):
+            training = {"recipe": loop.recipe, "steps": loop.step, "with_network": True}
+            path = folder / PREDICTOR_FILE
+            export_predictor(path, task.painted, training, weights.fingerprint)
+    if preview is not None:
+        render_previews(folder, preview)
 
 
 def describe_training(loop: "Loop", earlier: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``pastiche train-predictor``: the style predictor of a network, from paintings."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,14 +11,18 @@ from app.commands.common import (
     Device,
     WeightsDir,
     check_aligned,
+    choose_training,
     error_console,
     weights_folder,
 )
 from app.commands.progress import run_with_progress
 
 if TYPE_CHECKING:
+    from model.inference.device import TrainingPrecision
+    from model.perception.loss_network import LossNetwork
     from model.training.loop import Loop
     from model.training.prediction import PredictionTask
+    from model.training.prediction_recipe import PredictionRecipe
 
 
 def train_predictor(
@@ -73,21 +78,15 @@ def train_predictor(
     device: Device = "auto",
 ) -> None:
     """Train a network's style predictor; interrupt it and start it again as you like."""
-    from model.inference.device import choose_device, choose_training_precision
-    from model.perception.encoder import find_encoder, load_encoder
+    from model.perception.encoder import load_encoder
     from model.training.checkpoint import CHECKPOINT_FILE
-    from model.training.crops import find_photos
     from model.training.loop import Loop, LoopConfig
     from model.training.objective import NETWORK_OBJECTIVE
-    from model.training.painting_views import split_paintings
-    from model.training.prediction import PredictionTask, export_predictor
-    from model.training.prediction_recipe import KnownStyles, PredictionRecipe
+    from model.training.prediction import export_predictor
+    from model.training.prediction_recipe import PredictionRecipe
     from model.training.vgg19 import load_vgg19
 
     check_start(start, start_encoder)
-    folder = weights_folder(weights)
-    known = KnownStyles.load(folder, styles)
-    train, kept = split_paintings(find_photos(paintings), held_out)
     recipe = PredictionRecipe(
         styles=batch_size,
         photo_size=photo_size,
@@ -97,21 +96,19 @@ def train_predictor(
         row_steps=row_steps,
         seed=seed,
     )
-    chosen = choose_device(device)
-    precision = "float32" if float32 else choose_training_precision(chosen)
-    task = PredictionTask(
-        recipe,
-        known,
-        train,
-        kept,
-        find_photos(photos),
-        find_photos(validation)[:20] if validation else [],
-        load_encoder(find_encoder(folder)),
-        load_vgg19(vgg, NETWORK_OBJECTIVE.layers),
+    chosen, precision = choose_training(device, float32)
+    sources = PredictorSources(
+        weights_folder(weights),
+        styles,
+        paintings,
+        photos,
         bank or output / "bank",
-        precision,
-        str(chosen),
+        held_out,
+        validation,
     )
+    judge = load_vgg19(vgg, NETWORK_OBJECTIVE.layers)
+    task = open_task(recipe, sources, judge, precision, str(chosen))
+    fingerprint = task.known.weights.fingerprint
     config = LoopConfig(
         steps=steps,
         learning_rate=learning_rate,
@@ -123,7 +120,7 @@ def train_predictor(
         validate_every=100,
         checkpoint_every_s=60,
     )
-    identity = recipe.to_dict() | {"network": known.weights.fingerprint}
+    identity = recipe.to_dict() | {"network": fingerprint}
     measure_views(task)
     if not (output / CHECKPOINT_FILE).exists():
         task.begin(start, None if start_encoder is None else load_encoder(start_encoder))
@@ -132,7 +129,76 @@ def train_predictor(
     run_with_progress(loop.run, loop.step, steps, minutes)
     if export is not None:
         with loop.average.in_place_of(task.module):
-            export_predictor(export, task, describe(loop))
+            export_predictor(export, task, describe(loop), fingerprint)
+
+
+@dataclass(frozen=True)
+class PredictorSources:
+    """What a predictor is trained from, and for."""
+
+    weights: Path
+    """Folder of the network and its styles."""
+    styles: Path
+    """Folder of their pictures."""
+    paintings: Path
+    photos: Path
+    bank: Path
+    held_out: int = 150
+    """Paintings that are not trained on."""
+    validation: Path | None = None
+    """Held-out photos."""
+
+
+def open_task(
+    recipe: "PredictionRecipe",
+    sources: PredictorSources,
+    judge: "LossNetwork",
+    precision: "TrainingPrecision",
+    device: str,
+) -> "PredictionTask":
+    """The task of training a predictor; its bank is not full yet."""
+    from model.perception.encoder import find_encoder, load_encoder
+    from model.training.crops import find_photos
+    from model.training.painting_views import split_paintings
+    from model.training.prediction import PredictionTask
+    from model.training.prediction_recipe import KnownStyles
+
+    train, kept = split_paintings(find_photos(sources.paintings), sources.held_out)
+    return PredictionTask(
+        recipe,
+        KnownStyles.load(sources.weights, sources.styles),
+        train,
+        kept,
+        find_photos(sources.photos),
+        find_photos(sources.validation)[:20] if sources.validation else [],
+        load_encoder(find_encoder(sources.weights)),
+        judge,
+        sources.bank,
+        precision,
+        device,
+    )
+
+
+def open_painted(
+    sources: PredictorSources | None,
+    views: int,
+    seed: int,
+    judge: "LossNetwork",
+    precision: "TrainingPrecision",
+    device: str,
+) -> "PredictionTask | None":
+    """The predictor of a weights folder, or a new one, to be trained with a network."""
+    from model.styles.predictor import PREDICTOR_FILE
+    from model.training.prediction_recipe import PredictionRecipe
+
+    if sources is None:
+        return None
+    recipe = PredictionRecipe(views=views, seed=seed)
+    task = open_task(recipe, sources, judge, precision, device)
+    measure_views(task)
+    earlier = sources.weights / PREDICTOR_FILE
+    task.begin(earlier if earlier.exists() else None)
+    return task
 
 
 def measure_views(task: "PredictionTask") -> None:

@@ -204,7 +204,7 @@ class PhotoCrops:
         """Put a rectangle of a faint gradient between colours of the picture over a part of it."""
         high, wide = (round(self.size * rng.uniform(0.35, 0.75)) for _ in range(2))
         top, left = rng.randint(0, self.size - high), rng.randint(0, self.size - wide)
-        colours = F.adaptive_avg_pool2d(picture, 2)  # (1, 3, 2, 2)
+        colours = quarter_means(picture)
         mean = colours.mean(dim=(2, 3), keepdim=True)
         colours = mean * 2.0 ** rng.uniform(-2, 0.5) + rng.uniform(0, 0.5) * (colours - mean)
         wall = F.interpolate(colours, [high, wide], mode="bilinear", align_corners=True)
@@ -216,6 +216,18 @@ class PhotoCrops:
         """The crops of one step: (N, 3, size, size)."""
         start = step * batch_size
         return torch.stack([self.crop(start + i) for i in range(batch_size)])
+
+
+def quarter_means(pictures: Tensor) -> Tensor:
+    """Mean colours of the quarters of pictures (N, C, H, W): (N, C, 2, 2).
+
+    Adaptive average pooling, but not by its kernel: on an H100 that took a sixth of a step.
+    """
+    height, width = pictures.shape[2:]
+    rows, columns = ((slice(-(-side // 2)), slice(side // 2, side)) for side in (height, width))
+    means = [pictures[:, :, y, x].mean(dim=(2, 3)) for y in rows for x in columns]
+    quarters: Tensor = torch.stack(means, 2).unflatten(2, (2, 2))
+    return quarters
 
 
 def smooth_noise(size: int, generator: torch.Generator) -> Tensor:

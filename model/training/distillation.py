@@ -200,7 +200,9 @@ class DistillTask:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.rows = rows.to(device)
         self.photos, self.paintings = (
-            PhotoCrops(paths, recipe.crop_size, recipe.min_share, seed=recipe.seed + i)
+            PhotoCrops(
+                paths, recipe.crop_size, recipe.min_share, seed=recipe.seed + i, device=device
+            )
             for i, paths in enumerate((photos, paintings))
         )
         self.validation = (

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.inference.margin import trim
@@ -16,6 +15,7 @@ from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import resize_short_side
+from model.styles.predictor import RowPredictor
 from model.training.crops import (
     PhotoCrops,
     cycle,
@@ -23,20 +23,26 @@ from model.training.crops import (
     random_at,
 )
 from model.training.losses import log_error, square_error
-from model.training.objective import Window, draw_corner
+from model.training.objective import Window, draw_corner, weigh
 from model.training.optimizers import ParameterGroup
+from model.training.prediction import PredictionTask
 from model.training.style_recipe import StyleRecipe
+from model.training.view_bank import pair_up
 
+PREDICTOR_SHARE = 0.5  # of the learning rate: the predictor has been trained by itself
 MAX_GRAIN = 6 / 255  # spread of the grain that pictures are to be stable against
 
 
 class StyleTable(nn.Module):
-    """The network and one row per style; the last row is ``original``."""
+    """The network and one row per style, the last is ``original``; it may have a predictor."""
 
-    def __init__(self, config: NetworkConfig, styles: int) -> None:
+    def __init__(
+        self, config: NetworkConfig, styles: int, predictor: RowPredictor | None = None
+    ) -> None:
         super().__init__()
         self.network = StyleNetwork(config)
         self.codes = nn.Parameter(default_codes(config, styles + 1))  # (S + 1, P)
+        self.predictor = predictor
 
 
 class StyleTask:
@@ -56,6 +62,9 @@ class StyleTask:
         Frozen; has the recipe's layers.
     device
         A torch device.
+    painted
+        Whose predictor gives the rows of ``painted_batch``, and is trained with the table; its
+        bank is full.
     """
 
     def __init__(
@@ -66,14 +75,17 @@ class StyleTask:
         validation: Sequence[Path],
         loss_network: LossNetwork,
         device: str = "cpu",
+        painted: PredictionTask | None = None,
     ) -> None:
         self.recipe = recipe
+        self.painted = painted
         self.held_out = list(validation)
         self.objective = recipe.objective
         self.window_side = max(1, round(recipe.full_share * recipe.photo_size))
         self.style_ids = list(style_paths)
         torch.manual_seed(recipe.seed)
-        self.module = StyleTable(recipe.network, len(style_paths))
+        predictor = None if painted is None else painted.module
+        self.module = StyleTable(recipe.network, len(style_paths), predictor)
         self.module.to(device).to(memory_format=torch.channels_last)
         self.module.network.requires_grad_(not recipe.rows_only)
         self.loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
@@ -108,14 +120,16 @@ class StyleTask:
     def parameter_groups(self) -> list[ParameterGroup]:
         """Convolutions at the full rate, rows at ``row_rate`` times it, 3x3 ones under Muon."""
         recipe = self.recipe
-        rows = ParameterGroup([self.module.codes], recipe.row_rate)
+        rows = [ParameterGroup([self.module.codes], recipe.row_rate)]
+        if self.module.predictor is not None:
+            rows.append(ParameterGroup(list(self.module.predictor.parameters()), PREDICTOR_SHARE))
         if recipe.rows_only:
-            return [rows]
+            return rows
         square = [p for p in self.module.network.parameters() if p.shape[2:] == (3, 3)]
         large = [p for p in self.module.network.parameters() if p.shape[2:] != (3, 3)]
         if not recipe.muon_rate:
-            return [ParameterGroup([*square, *large]), rows]
-        return [ParameterGroup(square, recipe.muon_rate, "muon"), ParameterGroup(large), rows]
+            return [ParameterGroup([*square, *large]), *rows]
+        return [ParameterGroup(square, recipe.muon_rate, "muon"), ParameterGroup(large), *rows]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """What a step sees.
@@ -126,15 +140,17 @@ class StyleTask:
             (N + K + M, 3, H, W), with their context: N to be styled, the first K of them once more
             with grain, and M for `original`.
         rows
-            (N,): each styled photo's.
+            (N - P,): each styled photo's, but for the last P of them.
         grain
             (K,): its spread, in [0, 1].
         corner
             (2,): of the window that the loss network sees in full size.
+        views
+            Of the P paintings, if any: see `ViewBank.draw`.
         """
         recipe, styled = self.recipe, self.recipe.batch_size
-        styles = range(len(self.style_ids))
-        rows = [cycle(styles, step * styled + i, recipe.seed) for i in range(styled)]
+        styles, listed = range(len(self.style_ids)), styled - recipe.painted_batch
+        rows = [cycle(styles, step * listed + i, recipe.seed) for i in range(listed)]
         photos = self.crops.batch(step, styled + recipe.original_batch)
         clean = photos[: recipe.stable_batch]
         generator = torch.Generator(clean.device).manual_seed(
@@ -147,24 +163,34 @@ class StyleTask:
         every = torch.cat([photos[:styled], grainy, photos[styled:]])
         rng = random_at(recipe.seed, "window", step)
         corner = draw_corner(rng, self.window_side, recipe.photo_size)
-        return every, torch.tensor(rows), grain, corner
+        views: tuple[Tensor, ...] = ()
+        if self.painted is not None:
+            views = self.painted.bank.draw(step, recipe.painted_batch, recipe.seed)
+        return every, torch.tensor(rows), grain, corner, *views
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
         """Means over a batch, as `batch` gives it."""
-        photos, rows, grain, corner = batch
-        recipe, styled, stable = self.recipe, len(rows), len(rows) + len(grain)
+        photos, rows, grain, corner, *views = batch
+        recipe, listed, styled = self.recipe, len(rows), self.recipe.batch_size
+        stable = styled + len(grain)
         share = torch.zeros(len(photos), device=photos.device)
         share[stable:] = 1
-        every_row = torch.cat([rows, rows[: len(grain)]])
-        every_row = F.pad(every_row, (0, len(photos) - stable), value=len(self.style_ids))
-        codes = anchor_original(self.module.codes[every_row], photos, share, recipe.network)
+        codes, wanted = self.styles_of(rows, views)
+        original = self.module.codes[-1:].expand(len(photos) - stable, -1)
+        codes = torch.cat([codes, codes[: len(grain)], original])
+        codes = anchor_original(codes, photos, share, recipe.network)
         pictures = self.module.network.stylize_aligned(photos, codes)
         crops, pastiches = (trim(p[:stable], recipe.context) for p in (photos, pictures))
         whole = self.window_side == recipe.photo_size
         window = None if whole else Window(corner, self.window_side)
-        content, style = self.measure(crops[:styled], pastiches[:styled], rows, window)
-        total = self.objective.total(content, style, self.style_factors[rows]).mean()
-        losses = {"total": total, "content": content.mean(), "style": style.mean()}
+        content, style = self.measure(crops[:styled], pastiches[:styled], wanted, window)
+        factors = self.style_factors[rows]
+        totals = self.objective.total(content[:listed], style[:listed], factors)
+        losses = {"content": content[:listed].mean(), "style": style[:listed].mean()}
+        if views:
+            totals = torch.cat([totals, weigh(content[listed:], style[listed:])])
+            losses["painted"] = style[listed:].mean()
+        losses["total"] = totals.mean()
         if recipe.stable_batch:
             moved = square_error(pastiches[styled:], pastiches[: len(grain)])
             # The logarithm, since in a plain crop the ratio is a hundred times that of any other.
@@ -175,13 +201,27 @@ class StyleTask:
             losses["total"] = losses["total"] + recipe.original_weight * losses["original"]
         return losses
 
+    def styles_of(self, rows: Tensor, views: Sequence[Tensor] = ()) -> tuple[Tensor, list[Moments]]:
+        """Codes (N, P) and style targets of rows of the table, and of views of paintings."""
+        codes = self.module.codes[rows]
+        wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
+        if not views or self.module.predictor is None:
+            return codes, wanted
+        descriptors, *parts = views
+        codes = torch.cat([codes, self.module.predictor(descriptors)])
+        both = zip(wanted, pair_up(parts), strict=True)
+        return codes, [Moments(*map(torch.cat, zip(*pair, strict=True))) for pair in both]
+
     def measure(
-        self, photos: Tensor, pastiches: Tensor, rows: Tensor, window: Window | None = None
+        self,
+        photos: Tensor,
+        pastiches: Tensor,
+        wanted: Sequence[Moments],
+        window: Window | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Content and style loss of every picture, in full size of a window alone: (N,) each."""
         target = self.objective.content_target(photos, self.loss_network, window)
         seen = self.objective.observe(pastiches, self.loss_network, window)
-        wanted = [Moments(table.mean[rows], table.gram[rows]) for table in self.style_moments]
         return self.objective.losses(seen, target, wanted)
 
     @torch.no_grad()
@@ -191,10 +231,10 @@ class StyleTask:
             return {}
         photos, count = self.validation, len(self.validation)
         rows = torch.arange(count, device=photos.device) % len(self.style_ids)
-        network, codes = self.module.network, self.module.codes
-        content, style = self.measure(photos, network.stylize_aligned(photos, codes[rows]), rows)
+        network, (codes, wanted) = self.module.network, self.styles_of(rows)
+        content, style = self.measure(photos, network.stylize_aligned(photos, codes), wanted)
         share = torch.ones(count, device=photos.device)
-        original = codes[-1].expand(count, -1)
+        original = self.module.codes[-1].expand(count, -1)
         anchored = anchor_original(original, photos, share, self.recipe.network)
         error = square_error(network.stylize_aligned(photos, anchored), photos)
         return {

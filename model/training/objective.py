@@ -150,6 +150,15 @@ less style would look faint beside the built-in ones. Reports measure by a plain
 that their figures can be compared whatever was trained under."""
 
 
+def weigh(content: Tensor, style: Tensor) -> Tensor:
+    """The weighted sum of both losses (N,), the style's by the logarithm of one more.
+
+    Below 1, where the losses of most paintings lie, that is nearly the loss itself. A view with
+    little in it has one of 10 or 100, and would outweigh all others of its batch.
+    """
+    return NETWORK_OBJECTIVE.total(content, style.log1p())
+
+
 def cut(pictures: Tensor, window: Window | None) -> Tensor:
     """The window of pictures (N, 3, H, W): (N, 3, side, side); all of them where there is none."""
     if window is None:

@@ -28,12 +28,12 @@ from model.styles.predictor import (
     load_rows,
     save_predictor,
 )
-from model.training.crops import PhotoCrops, cycle, load_validation_batch
-from model.training.objective import NETWORK_OBJECTIVE
+from model.training.crops import PhotoCrops, load_validation_batch
+from model.training.objective import NETWORK_OBJECTIVE, weigh
 from model.training.optimizers import ParameterGroup
 from model.training.painting_views import PaintingViews
 from model.training.prediction_recipe import KnownStyles, PredictionRecipe
-from model.training.view_bank import ViewBank, gather
+from model.training.view_bank import ViewBank, gather, pair_up
 from model.training.warm_start import teach, warm_start
 
 VALIDATION_PAINTINGS = 24
@@ -208,18 +208,13 @@ class PredictionTask:
         """
         recipe = self.recipe
         photos = self.crops.batch(step, recipe.styles * recipe.photos)
-        first = step * recipe.styles
-        positions = [
-            cycle(range(recipe.views), first + i, recipe.seed) for i in range(recipe.styles)
-        ]
-        descriptors, targets = self.bank.look_up(positions)
-        return photos, descriptors, *(part for moments in targets for part in moments)
+        return photos, *self.bank.draw(step, recipe.styles, recipe.seed)
 
     def losses(self, *batch: Tensor) -> dict[str, Tensor]:
         """Means over a batch, as `batch` gives it."""
         photos, descriptors, *parts = batch
         codes = self.module(descriptors)
-        moments = [Moments(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        moments = pair_up(parts)
         content, style = self.judge(photos, codes, moments)
         total = weigh(content, style).mean()
         losses = {"content": content.mean(), "style": style.mean()}
@@ -282,18 +277,20 @@ class PredictionTask:
         return {"content": content.mean().item(), "style": style.mean().item(), "median": middle}
 
 
-def export_predictor(path: Path, task: PredictionTask, training: dict[str, Any]) -> None:
-    """Write the predictor as it is to a file; ``training`` says how it was made."""
+def export_predictor(
+    path: Path, task: PredictionTask, training: dict[str, Any], network: str
+) -> None:
+    """Write the predictor as it is to a file.
+
+    Parameters
+    ----------
+    path, task
+        Which file, and whose predictor.
+    training
+        How it was made.
+    network
+        Fingerprint of the network that its rows are for.
+    """
     rows = copy.deepcopy(task.module).cpu()
     descriptor = copy.deepcopy(task.descriptor).cpu()
-    fingerprint = task.known.weights.fingerprint
-    save_predictor(path, StylePredictor(task.encoder, descriptor, rows, fingerprint, training))
-
-
-def weigh(content: Tensor, style: Tensor) -> Tensor:
-    """The weighted sum of both losses (N,), the style's by the logarithm of one more.
-
-    Below 1, where the losses of most paintings lie, that is nearly the loss itself. A view with
-    little in it has one of 10 or 100, and would outweigh all others of its batch.
-    """
-    return NETWORK_OBJECTIVE.total(content, style.log1p())
+    save_predictor(path, StylePredictor(task.encoder, descriptor, rows, network, training))

@@ -25,6 +25,9 @@ class StyleRecipe:
         multiple of 4.
     batch_size
         Styled crops a step.
+    painted_batch
+        Of ``batch_size``, so many crops a step take a row that a predictor gives a view of some
+        painting: the convolutions come to know more styles than the table has.
     original_batch
         Further crops a step that the row ``original`` must give back. They need no loss network,
         so that one costs about a third of a styled crop.
@@ -65,6 +68,7 @@ class StyleRecipe:
 
     photo_size: int = 192
     batch_size: int = 4
+    painted_batch: int = 0
     original_batch: int = 1
     context: int = 32
     style_size: int = 640

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.perception.moments import Moments
 from model.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from model.training.crops import cycle
 
 SHARD: Final = 64  # views a file
 
@@ -104,6 +105,18 @@ class ViewBank:
             moments.append(Moments(mean, covariance + mean[:, :, None] * mean[:, None, :]))
         return self._tables["descriptor"][index].float(), moments
 
+    def draw(self, step: int, count: int, seed: int) -> tuple[Tensor, ...]:
+        """What a step sees of its views; every pass over all of them is shuffled anew.
+
+        Returns
+        -------
+        tuple of Tensor
+            Descriptors (N, D); means (N, C) and Gram matrices (N, C, C) of every layer, in turn.
+        """
+        positions = [cycle(range(self.count), step * count + i, seed) for i in range(count)]
+        descriptors, targets = self.look_up(positions)
+        return descriptors, *(part for moments in targets for part in moments)
+
     @property
     def descriptors(self) -> Tensor:
         """Of all views: (count, D)."""
@@ -137,6 +150,11 @@ class ViewBank:
             covariance = layer.shifted_gram(layer.mean)
             tensors[f"covariance.{i}"] = covariance.to(torch.bfloat16).cpu()
         return tensors
+
+
+def pair_up(parts: Sequence[Tensor]) -> list[Moments]:
+    """Moments of every layer, of their means and Gram matrices in turn."""
+    return [Moments(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def gather(parts: Sequence[tuple[Tensor, Sequence[Moments]]]) -> tuple[Tensor, list[Moments]]:
