@@ -45,8 +45,11 @@ def train(
         int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
     ] = 150,
     painted_batch: Annotated[
-        int, typer.Option(min=1, help="Of the photos of a step, how many go to paintings.")
-    ] = 1,
+        int,
+        typer.Option(
+            min=0, help="Of the photos of a step, how many go to paintings; 0: one, if any."
+        ),
+    ] = 0,
     only: Annotated[
         list[str] | None, typer.Option(help="Train this style alone; may be repeated.")
     ] = None,
@@ -134,7 +137,7 @@ def train(
         photo_size=photo_size,
         min_share=min_share,
         batch_size=batch_size,
-        painted_batch=painted_batch if paintings else 0,
+        painted_batch=(painted_batch or 1) if paintings else 0,
         style_size=style_size,
         style_weight=base,
         style_weights=factors,
