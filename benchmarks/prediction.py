@@ -229,9 +229,8 @@ def run_paintings(bench: Bench) -> None:
             pastiches = bench.stylizer.stylize_batch(photos, [Look(code)] * len(photos))
             with autocast("cpu", choose_training_precision(CPU)):
                 target = MEASURE.style_target(prepared, vgg)
-                seen = MEASURE.observe(pastiches, vgg)
-                content = MEASURE.content_target(photos, vgg)
-            losses.append(torch.stack(MEASURE.losses(seen, content, target)).mean(1))
+                found = MEASURE.measure(photos, pastiches, target, vgg)
+            losses.append(torch.stack(found).mean(1))
         content_loss, style_loss = torch.stack(losses).T
         figures = {
             "paintings": len(paths),

@@ -45,6 +45,10 @@ def choose_training(device: str, float32: bool) -> tuple["torch.device", "Traini
     return chosen, "float32" if float32 else choose_training_precision(chosen)
 
 
+Views = Annotated[int, typer.Option(min=1, help="Different views of the paintings.")]
+HeldOut = Annotated[
+    int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
+]
 CropContext = Annotated[
     int,
     typer.Option(

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.common import CropContext, Device, check_aligned, choose_training
+from app.commands.common import (
+    CropContext,
+    Device,
+    HeldOut,
+    Views,
+    check_aligned,
+    choose_training,
+)
 from app.commands.progress import run_with_progress
-from app.commands.train_predictor import PredictorSources, open_painted
+from app.commands.train_predictor import open_painted, predictor_sources
 
 if TYPE_CHECKING:
     from model.training.loop import Loop, LoopConfig
@@ -40,10 +47,8 @@ def train(
     bank: Annotated[
         Path | None, typer.Option(help="What is measured of the paintings, as train-predictor's.")
     ] = None,
-    views: Annotated[int, typer.Option(min=1, help="Different views of the paintings.")] = 2048,
-    held_out: Annotated[
-        int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
-    ] = 150,
+    views: Views = 2048,
+    held_out: HeldOut = 150,
     painted_batch: Annotated[
         int,
         typer.Option(
@@ -184,22 +189,6 @@ def train(
     run_with_progress(loop.run, loop.step, steps, minutes)
     if export is not None:
         export_network(loop, task, entries, earlier, export, original_steps, preview)
-
-
-def predictor_sources(
-    start: Path | None,
-    styles: Path,
-    paintings: Path | None,
-    photos: Path,
-    bank: Path,
-    held_out: int,
-) -> PredictorSources | None:
-    """What a predictor learns from beside the network; none without paintings."""
-    if paintings is None:
-        return None
-    if start is None:
-        raise typer.BadParameter("--paintings needs rows that a predictor starts from: see --start")
-    return PredictorSources(start, styles, paintings, photos, bank, held_out)
 
 
 def export_network(

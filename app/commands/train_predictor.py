@@ -9,6 +9,8 @@ import typer
 from app.commands.common import (
     CropContext,
     Device,
+    HeldOut,
+    Views,
     WeightsDir,
     check_aligned,
     choose_training,
@@ -49,10 +51,8 @@ def train_predictor(
         typer.Option(help="The encoder that it read pictures with, if it has changed since."),
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="Folder of held-out photos.")] = None,
-    held_out: Annotated[
-        int, typer.Option(min=0, help="Paintings that are not trained on, by a fixed rule.")
-    ] = 150,
-    views: Annotated[int, typer.Option(min=1, help="Different views of the paintings.")] = 2048,
+    held_out: HeldOut = 150,
+    views: Views = 2048,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps in all.")] = 1500,
     batch_size: Annotated[int, typer.Option(min=1, help="Paintings a step.")] = 8,
     photo_size: Annotated[
@@ -147,6 +147,22 @@ class PredictorSources:
     """Paintings that are not trained on."""
     validation: Path | None = None
     """Held-out photos."""
+
+
+def predictor_sources(
+    start: Path | None,
+    styles: Path,
+    paintings: Path | None,
+    photos: Path,
+    bank: Path,
+    held_out: int,
+) -> PredictorSources | None:
+    """What a predictor learns from beside the network; none without paintings."""
+    if paintings is None:
+        return None
+    if start is None:
+        raise typer.BadParameter("--paintings needs rows that a predictor starts from: see --start")
+    return PredictorSources(start, styles, paintings, photos, bank, held_out)
 
 
 def open_task(

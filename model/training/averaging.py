@@ -1,6 +1,5 @@
 """The average of two trainings of one network, weight by weight."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,14 +43,9 @@ def average_weights(first: Path, second: Path, share: float, folder: Path) -> We
     common = [style for style in earlier if style.id in later]
     if not common:
         raise ValueError(f"{first} and {second} have no style in common")
-    network = copy.deepcopy(networks[0].network)
-    other = networks[1].network.state_dict()
-    network.load_state_dict(
-        {
-            name: torch.lerp(value, other[name], share)
-            for name, value in network.state_dict().items()
-        }
-    )
+    network, other = networks[0].network, networks[1].network.state_dict()
+    state = network.state_dict().items()
+    network.load_state_dict({name: value.lerp(other[name], share) for name, value in state})
     original = torch.lerp(networks[0].original, networks[1].original, share)
     training = networks[1].training | {
         "average_of": [weights.fingerprint for weights in networks],

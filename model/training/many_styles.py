@@ -220,9 +220,7 @@ class StyleTask:
         window: Window | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Content and style loss of every picture, in full size of a window alone: (N,) each."""
-        target = self.objective.content_target(photos, self.loss_network, window)
-        seen = self.objective.observe(pastiches, self.loss_network, window)
-        return self.objective.losses(seen, target, wanted)
+        return self.objective.measure(photos, pastiches, wanted, self.loss_network, window)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

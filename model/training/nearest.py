@@ -85,7 +85,5 @@ def measure_row(
         Factor on the style loss.
     """
     pastiches = network.stylize_aligned(photos, row.expand(len(photos), -1))
-    wanted = objective.content_target(photos, loss_network)
-    seen = objective.observe(pastiches, loss_network)
-    content, style = objective.losses(seen, wanted, target)
+    content, style = objective.measure(photos, pastiches, target, loss_network)
     return objective.total(content, style, style_weight).mean().item()

@@ -139,6 +139,18 @@ class Objective:
             style_losses = style_losses + self.plain_weight * plain
         return content_loss(seen.content, content), style_losses
 
+    def measure(
+        self,
+        photos: Tensor,
+        pastiches: Tensor,
+        style: Sequence[Moments],
+        loss_network: LossNetwork,
+        window: Window | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`losses` of pastiches of photos, (N, 3, H, W) each, in full size of a window alone."""
+        content = self.content_target(photos, loss_network, window)
+        return self.losses(self.observe(pastiches, loss_network, window), content, style)
+
     def total(self, content: Tensor, style: Tensor, factor: Tensor | float = 1.0) -> Tensor:
         """The weighted sum of both losses; the style's weight is taken ``factor`` times."""
         return self.content_weight * content + self.style_weight * factor * style

@@ -133,11 +133,8 @@ class FinetuneTask:
         (photos,) = batch
         rows = self.module.row.expand(len(photos), -1)
         pastiches = self.module.network.stylize_aligned(photos, rows)
-        wanted = NETWORK_OBJECTIVE.content_target(photos, self.loss_network)
-        seen = NETWORK_OBJECTIVE.observe(pastiches, self.loss_network)
-        content, style = (
-            loss.mean() for loss in NETWORK_OBJECTIVE.losses(seen, wanted, self.target)
-        )
+        losses = NETWORK_OBJECTIVE.measure(photos, pastiches, self.target, self.loss_network)
+        content, style = (loss.mean() for loss in losses)
         total = NETWORK_OBJECTIVE.total(content, style, self.recipe.style_weight)
         return {"total": total, "content": content, "style": style}
 

@@ -232,10 +232,8 @@ class PredictionTask:
         each = len(photos) // len(codes)
         pictures = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
         photos, pastiches = (trim(p, self.recipe.context) for p in (photos, pictures))
-        seen = NETWORK_OBJECTIVE.observe(pastiches, self.loss_network)
-        target = NETWORK_OBJECTIVE.content_target(photos, self.loss_network)
         wanted = [Moments(*(part.repeat_interleave(each, 0) for part in m)) for m in styles]
-        return NETWORK_OBJECTIVE.losses(seen, target, wanted)
+        return NETWORK_OBJECTIVE.measure(photos, pastiches, wanted, self.loss_network)
 
     def _step_rows(self, photos: Tensor, codes: Tensor, styles: Sequence[Moments]) -> Tensor:
         """Codes some steps on; to a gradient they are the codes plus something constant."""
