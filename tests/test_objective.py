@@ -53,10 +53,10 @@ def test_the_total_weighs_both_losses() -> None:
 
 def test_a_recipe_s_objective_is_its_own() -> None:
     recipe = StyleRecipe(style_layers=("relu1_1",), content_layer="relu1_2", style_weight=7.0)
-    layers = {"style_layers": ("relu1_1",), "content_layer": "relu1_2"}
-    assert recipe.objective == replace(NETWORK_OBJECTIVE, style_weight=7.0, **layers)
+    own = {"style_layers": ("relu1_1",), "content_layer": "relu1_2", "margin": recipe.context}
+    assert recipe.objective == replace(NETWORK_OBJECTIVE, style_weight=7.0, **own)
     assert recipe.objective.layers == {"relu1_1", "relu1_2"}
-    assert StyleRecipe().objective == NETWORK_OBJECTIVE
+    assert StyleRecipe(context=0).objective == NETWORK_OBJECTIVE
 
 
 def test_plain_matrices_see_a_wrong_mean_that_shifted_ones_hardly_do(
@@ -93,6 +93,43 @@ def test_a_window_is_seen_in_full_size_and_the_rest_reduced(loss_network: VGG19F
         torch.testing.assert_close(m.gram, wanted.gram)
     target = SMALL.content_target(pictures, loss_network, window)
     torch.testing.assert_close(seen.content, target)
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+def test_what_lies_in_the_margin_is_seen_but_not_compared(
+    loss_network: VGG19Features, windowed: bool
+) -> None:
+    objective = replace(SMALL, margin=16)
+    pictures = torch.rand(2, 3, 64, 64)
+    window = Window(torch.tensor([8, 2]), 16) if windowed else None
+    seen = objective.observe(pictures, loss_network, window)
+    target = objective.content_target(pictures, loss_network, window)
+    torch.testing.assert_close(seen.content, target)
+    larger = torch.nn.functional.pad(pictures, [32] * 4)  # zeros, as a convolution pads
+    inside = replace(SMALL, margin=48).observe(larger, loss_network, window)
+    torch.testing.assert_close(seen, inside)  # the padding reaches nothing that is compared
+    top, left = (8, 2) if windowed else (0, 0)
+    side = 16 if windowed else 32
+    rows, columns = (slice(16 + at, 16 + at + side) for at in (top, left))
+    alone = loss_network(pictures[:, :, rows, columns])[SMALL.content_layer]
+    assert seen.content.shape == alone.shape
+    inner = (..., slice(4, -4), slice(4, -4))  # as far as zeros reach when it is looked at alone
+    torch.testing.assert_close(seen.content[inner], alone[inner])
+    other = pictures.clone()
+    other[:, :, :4] = 0  # too far away for these layers
+    torch.testing.assert_close(objective.observe(other, loss_network, window), seen)
+
+
+def test_a_style_picture_counts_up_to_its_edges(loss_network: VGG19Features) -> None:
+    objective = replace(SMALL, margin=16)
+    picture = torch.rand(3, 40, 40)
+    found = objective.style_target(picture, loss_network)
+    plain = SMALL.style_target(picture, loss_network)
+    for f, p in zip(found, plain, strict=True):  # the same, but for the zeros at the edges
+        assert 0 < (f.mean - p.mean).norm() < 0.3 * p.mean.norm()
+    flat = [m.mean for m in objective.style_target(torch.full((3, 40, 40), 0.3), loss_network)]
+    wide = [m.mean for m in objective.style_target(torch.full((3, 80, 80), 0.3), loss_network)]
+    torch.testing.assert_close(flat, wide)  # of a plain picture its size makes no difference
 
 
 @pytest.mark.parametrize("side", [48, 24, 64])

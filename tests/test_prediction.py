@@ -171,19 +171,26 @@ def test_a_wild_style_loss_does_not_outweigh_a_batch() -> None:
 def test_what_lies_around_a_crop_is_seen_and_not_judged(
     gallery: Path, learning_weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = make_task(gallery, learning_weights_folder, tmp_path / "bank")
+    recipe = replace(RECIPE, context=32, view_size=48)
+    task = make_task(gallery, learning_weights_folder, tmp_path / "bank", recipe)
     photos, _, *parts = task.batch(0)
-    assert photos.shape == (2, 3, 48, 48)
+    assert photos.shape == (2, 3, 96, 96)
     styles = [Moments(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
 
-    def draw_frames(pictures: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        framed = torch.rand_like(pictures)
-        framed[:, :, 8:-8, 8:-8] = pictures[:, :, 8:-8, 8:-8]
-        return framed
+    def judge_framed(width: int) -> list[float]:
+        inner = (..., slice(width, -width), slice(width, -width))
 
-    monkeypatch.setattr(task.network, "stylize_aligned", draw_frames)
-    content, _ = task.judge(photos, task.known.rows, styles)
-    assert content.tolist() == [0, 0]
+        def draw_frames(pictures: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            framed = torch.rand_like(pictures)
+            framed[inner] = pictures[inner]
+            return framed
+
+        monkeypatch.setattr(task.network, "stylize_aligned", draw_frames)
+        content, _ = task.judge(photos, task.known.rows, styles)
+        return content.tolist()
+
+    assert judge_framed(8) == [0, 0]
+    assert min(judge_framed(32)) > 0  # what is judged sees that far
 
 
 @pytest.mark.parametrize("row_steps", [0, 2])
@@ -243,10 +250,8 @@ def test_a_predictor_is_trained_with_its_network(
         i for i in range(RECIPE.views) if torch.equal(painted.bank.descriptors[i], views[0][0])
     ]
     torch.testing.assert_close(wanted[0].gram[2], painted.bank.look_up([view])[1][0].gram[0])
-    inner = slice(recipe.context, -recipe.context)
     pastiches = task.module.network.stylize_aligned(crops[:3], codes)
-    seen = crops[:3, :, inner, inner], pastiches[:, :, inner, inner]
-    _, style = task.measure(*seen, wanted, Window(corner, task.window_side))
+    _, style = task.measure(crops[:3], pastiches, wanted, Window(corner, task.window_side))
     losses = task.losses(*batch)
     torch.testing.assert_close(losses["style"], style[:2].mean())
     torch.testing.assert_close(losses["painted"], style[2])

@@ -165,7 +165,7 @@ def train(
     judge = load_vgg19(vgg, recipe.objective.layers)
     folders = styles, paintings, photos, bank or output / "bank"
     sources = predictor_sources(start, *folders, held_out)
-    painted = open_painted(sources, views, seed, judge, precision, str(chosen))
+    painted = open_painted(sources, views, recipe, judge, precision, str(chosen))
     task = StyleTask(
         recipe,
         {entry["id"]: entry["path"] for entry in entries},

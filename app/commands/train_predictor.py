@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from model.training.loop import Loop
     from model.training.prediction import PredictionTask
     from model.training.prediction_recipe import PredictionRecipe
+    from model.training.style_recipe import StyleRecipe
 
 
 def train_predictor(
@@ -58,7 +59,7 @@ def train_predictor(
     photo_size: Annotated[
         int, typer.Option(min=16, callback=check_aligned, help="Side of the crops, in pixels.")
     ] = 192,
-    context: CropContext = 16,
+    context: CropContext = 32,
     view_size: Annotated[int, typer.Option(min=64, help="Side of the views, in pixels.")] = 224,
     row_steps: Annotated[
         int, typer.Option(min=0, help="Steps of each row whose result is judged, too.")
@@ -198,7 +199,7 @@ def open_task(
 def open_painted(
     sources: PredictorSources | None,
     views: int,
-    seed: int,
+    recipe: "StyleRecipe",
     judge: "LossNetwork",
     precision: "TrainingPrecision",
     device: str,
@@ -209,8 +210,8 @@ def open_painted(
 
     if sources is None:
         return None
-    recipe = PredictionRecipe(views=views, seed=seed)
-    task = open_task(recipe, sources, judge, precision, device)
+    seen = PredictionRecipe(views=views, context=recipe.context, seed=recipe.seed)
+    task = open_task(seen, sources, judge, precision, device)
     measure_views(task)
     earlier = sources.weights / PREDICTOR_FILE
     task.begin(earlier if earlier.exists() else None)

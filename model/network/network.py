@@ -44,7 +44,10 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         """(N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+        last = x.is_contiguous(memory_format=torch.channels_last)
         x = F.pad(x, [self.padding] * 4, mode="reflect")
+        if last:  # a compiler's padding forgets it, and a GPU then copies what it convolves
+            x = x.contiguous(memory_format=torch.channels_last)
         return self.norm(self.conv(x), gamma, beta)  # type: ignore[no-any-return]
 
 

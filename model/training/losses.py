@@ -76,7 +76,8 @@ def weighted_mean(terms: Sequence[Tensor], shares: Sequence[float] | None) -> Te
     stacked = torch.stack(list(terms))
     if shares is None:
         return stacked.mean(0)
-    return torch.einsum("tn,t->n", stacked, stacked.new_tensor(shares))
+    # No matrix product: autocast would round it.
+    return (stacked * stacked.new_tensor(shares)[:, None]).sum(0)
 
 
 def square_error(pictures: Tensor, photos: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class StyleTask:
             device,
         )
         self.validation = (
-            load_validation_batch(validation, recipe.photo_size).to(device) if validation else None
+            load_validation_batch(validation, self.crops.size).to(device) if validation else None
         )
         measured = [
             self.objective.style_target(
@@ -161,6 +161,7 @@ class StyleTask:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         grainy = clean + grain[:, None, None, None] * noise
         every = torch.cat([photos[:styled], grainy, photos[styled:]])
+        every = every.contiguous(memory_format=torch.channels_last)
         rng = random_at(recipe.seed, "window", step)
         corner = draw_corner(rng, self.window_side, recipe.photo_size)
         views: tuple[Tensor, ...] = ()
@@ -180,10 +181,9 @@ class StyleTask:
         codes = torch.cat([codes, codes[: len(grain)], original])
         codes = anchor_original(codes, photos, share, recipe.network)
         pictures = self.module.network.stylize_aligned(photos, codes)
-        crops, pastiches = (trim(p[:stable], recipe.context) for p in (photos, pictures))
         whole = self.window_side == recipe.photo_size
         window = None if whole else Window(corner, self.window_side)
-        content, style = self.measure(crops[:styled], pastiches[:styled], wanted, window)
+        content, style = self.measure(photos[:styled], pictures[:styled], wanted, window)
         factors = self.style_factors[rows]
         totals = self.objective.total(content[:listed], style[:listed], factors)
         losses = {"content": content[:listed].mean(), "style": style[:listed].mean()}
@@ -192,7 +192,8 @@ class StyleTask:
             losses["painted"] = style[listed:].mean()
         losses["total"] = totals.mean()
         if recipe.stable_batch:
-            moved = square_error(pastiches[styled:], pastiches[: len(grain)])
+            pastiches = trim(pictures, recipe.context)
+            moved = square_error(pastiches[styled:stable], pastiches[: len(grain)])
             # The logarithm, since in a plain crop the ratio is a hundred times that of any other.
             losses["stable"] = (moved / grain.square()).log1p().mean()
             losses["total"] = losses["total"] + recipe.stable_weight * losses["stable"]

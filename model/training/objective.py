@@ -12,13 +12,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.inference.margin import trim, widen
 from model.perception.loss_network import LossNetwork, pyramid
 from model.perception.moments import Moments, feature_moments
 from model.training.losses import content_loss, gram_loss, style_loss
 
+WINDOW_BORDER = 16  # px around a window, where there are so many: see `Objective.margin`
+
 
 class Window(NamedTuple):
-    """A square of the pictures."""
+    """A square of the pictures, or of what of them lies inside the margin."""
 
     corner: Tensor
     """(2,), int64: top and left, in px. A tensor, so that no other corner compiles anew."""
@@ -63,6 +66,11 @@ class Objective:
     coarse
         How much more each reduced size weighs than the size before it. Above 1, strokes are worth
         more than grain: at full size a weave is the cheapest match.
+    margin
+        Px at every edge of photos and pastiches that the loss network sees and no loss does. What
+        it makes of pixels near an edge comes of the zeros that it pads with as well, at a quarter
+        of a crop's size of nearly all pixels; a network that knows where the edge is learns to make
+        up for them, with a frame.
     """
 
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3")
@@ -72,6 +80,7 @@ class Objective:
     style_weight: float = 5.0
     plain_weight: float = 0.0
     coarse: float = 1.0
+    margin: int = 0
 
     @property
     def layers(self) -> frozenset[str]:
@@ -101,9 +110,26 @@ class Objective:
             full size is four fifths of the loss network's work.
         """
         full, *reduced = pyramid(pictures, self.pyramid_levels)
-        found = [loss_network(scaled) for scaled in (cut(full, window), *reduced)]
+        found = [self._look(full, window, loss_network)]
+        for level, scaled in enumerate(reduced, 1):
+            margin = -(-self.margin // 2**level)
+            found.append(drop_edges(loss_network(scaled), scaled, margin))
         moments = [feature_moments(level[name]) for level in found for name in self.style_layers]
         return Observation(found[0][self.content_layer], moments)
+
+    def _look(
+        self,
+        pictures: Tensor,
+        window: Window | None,
+        loss_network: LossNetwork,
+        depth: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Activations at full size of a window, all of what is inside the margin by default."""
+        if window is None:
+            return drop_edges(loss_network(pictures, depth=depth), pictures, self.margin)
+        border = min(self.margin, WINDOW_BORDER)
+        seen = cut(pictures, window, self.margin - border, border)
+        return drop_edges(loss_network(seen, depth=depth), seen, border)
 
     @torch.no_grad()
     def content_target(
@@ -111,13 +137,19 @@ class Objective:
     ) -> Tensor:
         """Content (N, C, H', W') of photos (N, 3, H, W), no deeper than it must be computed."""
         deep = self.content_layer
-        found: Tensor = loss_network(cut(photos, window), depth=deep)[deep]
-        return found
+        return self._look(photos, window, loss_network, deep)[deep]
 
     @torch.no_grad()
     def style_target(self, picture: Tensor, loss_network: LossNetwork) -> list[Moments]:
-        """Style of a picture (3, H, W) in [0, 1]: moments (1, ...) by level and layer."""
-        return self.observe(picture[None], loss_network).moments
+        """Style of a picture (3, H, W) in [0, 1]: moments (1, ...) by level and layer.
+
+        It goes on mirrored over the margin: all of it counts.
+        """
+        return self.style_targets(picture[None], loss_network)
+
+    def style_targets(self, pictures: Tensor, loss_network: LossNetwork) -> list[Moments]:
+        """`style_target` of pictures (N, 3, H, W) of one size."""
+        return self.observe(widen(pictures, self.margin), loss_network).moments
 
     def losses(
         self, seen: Observation, content: Tensor, style: Sequence[Moments]
@@ -171,10 +203,20 @@ def weigh(content: Tensor, style: Tensor) -> Tensor:
     return NETWORK_OBJECTIVE.total(content, style.log1p())
 
 
-def cut(pictures: Tensor, window: Window | None) -> Tensor:
-    """The window of pictures (N, 3, H, W): (N, 3, side, side); all of them where there is none."""
-    if window is None:
-        return pictures
-    along = torch.arange(window.side, device=pictures.device)
+def cut(pictures: Tensor, window: Window, offset: int = 0, border: int = 0) -> Tensor:
+    """The window of pictures (N, 3, H, W): (N, 3, side + 2 border, side + 2 border).
+
+    Its corner is ``offset`` px further in than it says, and ``border`` px of the pictures lie
+    around it.
+    """
+    along = offset + torch.arange(window.side + 2 * border, device=pictures.device)
     top, left = window.corner
     return pictures.index_select(2, top + along).index_select(3, left + along)
+
+
+def drop_edges(activations: dict[str, Tensor], pictures: Tensor, margin: int) -> dict[str, Tensor]:
+    """Activations (N, C, H', W') without those within some px of the edges of the pictures."""
+    if not margin:
+        return activations
+    strides = {name: pictures.shape[2] // a.shape[2] for name, a in activations.items()}
+    return {name: trim(a, -(-margin // strides[name])) for name, a in activations.items()}

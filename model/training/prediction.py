@@ -9,6 +9,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import torch
 from torch import Tensor
 
 from model.inference.device import TrainingPrecision, autocast
-from model.inference.margin import trim
 from model.perception.descriptor import MomentDescriptor
 from model.perception.encoder import PerceptualEncoder
 from model.perception.loss_network import LossNetwork
@@ -80,6 +80,7 @@ class PredictionTask:
         device: str = "cpu",
     ) -> None:
         self.recipe = recipe
+        self.objective = replace(NETWORK_OBJECTIVE, margin=recipe.context)
         self.precision = precision
         self.device = device
         self.known = known
@@ -116,7 +117,7 @@ class PredictionTask:
         pictures = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
             descriptors = self.descriptor(pictures)
-            return descriptors, NETWORK_OBJECTIVE.observe(pictures, self.loss_network).moments
+            return descriptors, self.objective.style_targets(pictures, self.loss_network)
 
     def _measure(self, first: int, count: int) -> tuple[Tensor, list[Moments]]:
         """Descriptors and targets of the views from a position on, a few at a time."""
@@ -127,7 +128,8 @@ class PredictionTask:
     def _identify(self, *paths: Sequence[Path]) -> dict[str, Any]:
         """What the measurements of the views depend on."""
         recipe = self.recipe.to_dict()
-        kept = ("view_size", "works_share", "mosaic_share", "hue_share", "light_share", "seed")
+        shares = ("works_share", "mosaic_share", "hue_share", "light_share")
+        kept = ("view_size", "context", *shares, "seed")
         names = ",".join(path.name for part in paths for path in part)
         judge = digest_tensors(self.loss_network.state_dict())
         return {name: recipe[name] for name in kept} | {
@@ -231,9 +233,8 @@ class PredictionTask:
         """Content and style loss of every photo (N K, 3, H, W) under codes (N, P): (N K,) each."""
         each = len(photos) // len(codes)
         pictures = self.network.stylize_aligned(photos, codes.repeat_interleave(each, 0))
-        photos, pastiches = (trim(p, self.recipe.context) for p in (photos, pictures))
         wanted = [Moments(*(part.repeat_interleave(each, 0) for part in m)) for m in styles]
-        return NETWORK_OBJECTIVE.measure(photos, pastiches, wanted, self.loss_network)
+        return self.objective.measure(photos, pictures, wanted, self.loss_network)
 
     def _step_rows(self, photos: Tensor, codes: Tensor, styles: Sequence[Moments]) -> Tensor:
         """Codes some steps on; to a gradient they are the codes plus something constant."""

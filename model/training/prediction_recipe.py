@@ -50,7 +50,7 @@ class PredictionRecipe:
     styles: int = 8
     photos: int = 1
     photo_size: int = 192
-    context: int = 16
+    context: int = 32
     view_size: int = 224
     views: int = 2048
     works_share: float = 0.15

@@ -20,9 +20,9 @@ class StyleRecipe:
     photo_size
         Side of the training crops in px, as the losses see them.
     context
-        So many px of photo lie around a crop, which the network sees and no loss does but that of
+        So many px of photo lie around a crop, which the networks see and no loss does but that of
         ``original``: what is judged has no edge that the network could know, and put a frame at. A
-        multiple of 4.
+        multiple of 4; of 16, so that every layer of the loss network loses as much.
     batch_size
         Styled crops a step.
     painted_batch
@@ -106,6 +106,7 @@ class StyleRecipe:
             self.style_weight,
             self.plain_weight,
             self.coarse,
+            self.context,
         )
 
     def to_dict(self) -> dict[str, Any]:
