@@ -59,8 +59,8 @@ def test_no_frame_is_seen(small_weights: Weights) -> None:
 
 
 def test_a_narrow_picture_counts_as_what_it_becomes(small_weights: Weights) -> None:
-    assert widened_pixels(512, 510) == 560 * 560
-    assert widened_pixels(1, 7_999) == 52 * 8_048
+    assert widened_pixels(512, 510) == 576 * 576
+    assert widened_pixels(1, 7_999) == 68 * 8_064
     stylizer = Stylizer(small_weights, whole_pixels=100_000)
     watched = Framing(small_weights.network, torch.float32)
     stylizer.use_fast_path(FastPath("framing", watched))

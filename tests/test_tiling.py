@@ -7,6 +7,7 @@ from service_helpers import photo_levels
 
 from model.inference import tiling
 from model.inference.look import Look
+from model.inference.margin import widened_pixels
 from model.inference.stylizer import Stylizer
 from model.inference.tiling import NotFiniteError, TilingMode
 from model.network.weights import Weights
@@ -77,7 +78,7 @@ def test_quick_tiles_have_no_seams(stylizer: Stylizer, monkeypatch: pytest.Monke
 def test_quick_statistics_come_from_a_reduced_picture(
     stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiling, "QUICK_PIXELS", 3_400)  # a fifth of the pixels, margin included
+    monkeypatch.setattr(tiling, "QUICK_PIXELS", widened_pixels(90, 120) // 5)
     levels = photo_levels(120, 90, seed=2)
     look = Look(stylizer.original)
     found = stylizer.stylize_large(levels, look, "quick")

@@ -38,6 +38,7 @@ from model.training.warm_start import teach, warm_start
 
 VALIDATION_PAINTINGS = 24
 MEASURED_AT_ONCE = 4  # views
+SHARES = ("works_share", "mosaic_share", "hue_share", "light_share")  # see `PaintingViews`
 
 
 class PredictionTask:
@@ -91,10 +92,7 @@ class PredictionTask:
         torch.manual_seed(recipe.seed)
         self.module = RowPredictor(self.descriptor.size, known.rows.shape[1], recipe.predictor)
         self.module.to(device)
-        shares = {
-            name: getattr(recipe, name)
-            for name in ("works_share", "mosaic_share", "hue_share", "light_share")
-        }
+        shares = {name: getattr(recipe, name) for name in SHARES}
         self.views = PaintingViews(
             paintings, known.works, recipe.view_size, **shares, seed=recipe.seed
         )
@@ -128,8 +126,7 @@ class PredictionTask:
     def _identify(self, *paths: Sequence[Path]) -> dict[str, Any]:
         """What the measurements of the views depend on."""
         recipe = self.recipe.to_dict()
-        shares = ("works_share", "mosaic_share", "hue_share", "light_share")
-        kept = ("view_size", "context", *shares, "seed")
+        kept = ("view_size", "context", *SHARES, "seed")
         names = ",".join(path.name for part in paths for path in part)
         judge = digest_tensors(self.loss_network.state_dict())
         return {name: recipe[name] for name in kept} | {
