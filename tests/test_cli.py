@@ -459,6 +459,8 @@ def test_train_evaluate_and_stylize(run: Run, tmp_path: Path) -> None:
     assert "see --start" in run(*painted).err
     result = run(*painted, "--start", "weights", "--export", "painted-weights")
     assert result.code == 0, result.err
+    refused = run(*painted, "--start", "weights", "--views", 3)
+    assert "other options" in refused.err
     later = load_weights(tmp_path / "painted-weights" / "network.safetensors")
     assert later.fingerprint != networks[0].fingerprint
     assert load_predictor(tmp_path / "painted-weights", later.fingerprint).training["steps"] == 1

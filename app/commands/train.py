@@ -184,7 +184,7 @@ def train(
         device=str(chosen),
     )
     earlier = start_from(task.module, entries, start).training if start is not None else {}
-    loop = Loop(task, config, output, recipe.to_dict())
+    loop = Loop(task, config, output, task.identity)
     loop.resume()
     run_with_progress(loop.run, loop.step, steps, minutes)
     if export is not None:

@@ -121,7 +121,7 @@ def train_predictor(
         validate_every=100,
         checkpoint_every_s=60,
     )
-    identity = recipe.to_dict() | {"network": fingerprint}
+    identity = task.identity | {"network": fingerprint}
     measure_views(task)
     if not (output / CHECKPOINT_FILE).exists():
         task.begin(start, None if start_encoder is None else load_encoder(start_encoder))

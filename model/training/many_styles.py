@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,12 @@ class StyleTask:
         ]
         weights = [recipe.style_weights.get(id_, 1.0) for id_ in style_paths]
         self.style_factors = torch.tensor(weights, device=device)  # (S,)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Plain values: the recipe, and that of the paintings' predictor, if any."""
+        painted = {} if self.painted is None else {"painted": self.painted.identity}
+        return self.recipe.to_dict() | painted
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Convolutions at the full rate, rows at ``row_rate`` times it, 3x3 ones under Muon."""

@@ -105,6 +105,11 @@ class PredictionTask:
         )
         self.held_out = self._load_held_out(held_out, validation)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Plain values: the recipe, and what the views are of."""
+        return self.recipe.to_dict() | {"bank": self.bank.identity}
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the predictor."""
         return [ParameterGroup(list(self.module.parameters()))]
