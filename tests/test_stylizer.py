@@ -49,7 +49,8 @@ def test_strength_one_has_nothing_of_the_original(stylizer: Stylizer, codes: tor
     photos = torch.rand(1, 3, 16, 16)
     expected = trim(stylizer.network(widen(photos), codes[:1]))
     found = stylizer.stylize_batch(photos, [Look(codes[0])])
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    # Channels last adds in another order, and little varies in a margin that repeats an edge.
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)  # a twentieth of a level
 
 
 def test_preserved_colour_is_the_photos(stylizer: Stylizer, codes: torch.Tensor) -> None:
