@@ -46,11 +46,10 @@ def test_strength_zero_is_the_photo_exactly(stylizer: Stylizer, codes: torch.Ten
 
 
 def test_strength_one_has_nothing_of_the_original(stylizer: Stylizer, codes: torch.Tensor) -> None:
-    photos = torch.rand(1, 3, 16, 16)
+    photos = torch.rand(1, 3, 48, 48)  # larger than the margin: repeated edges magnify rounding
     expected = trim(stylizer.network(widen(photos), codes[:1]))
     found = stylizer.stylize_batch(photos, [Look(codes[0])])
-    # Channels last adds in another order, and little varies in a margin that repeats an edge.
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)  # a twentieth of a level
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
 def test_preserved_colour_is_the_photos(stylizer: Stylizer, codes: torch.Tensor) -> None:
