@@ -1,13 +1,17 @@
 """Where to compute and in what."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from model.inference import device
 from model.inference.device import (
     CPU_WHOLE_PIXELS,
     GPU_BATCH_PIXELS,
+    bfloat16_is_faster,
     choose_batch_pixels,
     choose_dtype,
     choose_training_precision,
@@ -45,6 +49,35 @@ def test_inference_and_training_agree_on_what_a_processor_can(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert str(choose_dtype("auto", CPU)) == f"torch.{choose_training_precision(CPU)}"
+
+
+@pytest.fixture
+def fresh_timing() -> Iterator[None]:
+    bfloat16_is_faster.cache_clear()
+    yield
+    bfloat16_is_faster.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_timing")
+@pytest.mark.parametrize("slow", [torch.float32, torch.bfloat16])
+def test_a_processor_s_types_are_timed_once(
+    slow: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, convolved = [0.0], []
+
+    def convolve(x: torch.Tensor, weight: torch.Tensor, padding: int) -> None:
+        assert x.dtype == weight.dtype
+        assert padding == 1
+        convolved.append(x.dtype)
+        clock[0] += 2.0 if x.dtype == slow else 1.0
+        clock[0] += 9.0 if len(convolved) in (1, 2, 5, 6) else 0.0  # set up, and disturbed
+
+    monkeypatch.setattr(F, "conv2d", convolve)
+    monkeypatch.setattr(device, "perf_counter", lambda: clock[0])
+    assert bfloat16_is_faster() is (slow == torch.float32)
+    count = len(convolved)
+    assert bfloat16_is_faster() is (slow == torch.float32)
+    assert len(convolved) == count, "timed again"
 
 
 def test_a_device_is_the_thread_s_own_and_float32_is_float32(

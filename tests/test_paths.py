@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.inference import device
 from model.inference import paths as fastpath
 from model.inference.device import choose_dtype
 from model.inference.look import Look
@@ -88,8 +89,14 @@ def test_types_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("float16", "int8"):
         with pytest.raises(ValueError, match=name):
             choose_dtype(name, CPU)
-    for has, wanted in (({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, torch.float32)):
+    able, unable = {"avx512_bf16": True}, {"avx2": True}
+    for has, faster, wanted in (
+        (able, True, torch.bfloat16),
+        (able, False, torch.float32),
+        (unable, True, torch.float32),
+    ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has)
+        monkeypatch.setattr(device, "bfloat16_is_faster", lambda faster=faster: faster)
         assert choose_dtype("auto", CPU) is wanted
 
 

@@ -115,9 +115,9 @@ def find_device(name: str) -> Iterator[Finding]:
         f"processor has {', '.join(has) or 'no wide vectors'}",
     )
     dtype = str(choose_dtype("auto", device)).removeprefix("torch.")
-    why = "the device does not multiply in a shorter type"
+    why = "the device does not multiply faster in a shorter type"
     if dtype != "float32":
-        why = "the device multiplies in it; checked against float32 before use"
+        why = "the device multiplies faster in it; checked against float32 before use"
     yield Finding("precision", f"auto is {dtype}: {why}")
 
 

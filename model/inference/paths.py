@@ -1,6 +1,6 @@
 """Faster ways through the network, each checked against float32 before it is used.
 
-On a CPU the fast way is `StreamedNetwork` in bfloat16, where the processor multiplies in it: plain
+On a CPU the fast way is `StreamedNetwork` in bfloat16, where the processor is faster in it: plain
 PyTorch kernels, any size, nothing to compile. It has been faster here than the same network
 compiled by torch.compile or run by OpenVINO (docs/performance.md). On a GPU it is the network as
 it is, in bfloat16 or float16 and channels last, then compiled.
