@@ -35,10 +35,11 @@ from model.pictures.style_picture import prepare_picture, resize_short_side
 from model.styles.library import StyleLibrary
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
+from model.training.finetune_recipe import FinetuneRecipe
 from model.training.loop import Loop, LoopConfig
 from model.training.many_styles import StyleTask
-from model.training.objective import NETWORK_OBJECTIVE, Objective
-from model.training.one_style import FinetuneRecipe, FinetuneTask, Finetuning
+from model.training.objective import Objective
+from model.training.one_style import FinetuneTask, Finetuning
 from model.training.style_recipe import StyleRecipe
 from model.training.vgg19 import load_vgg19
 
@@ -158,7 +159,7 @@ def run_curve(bench: Bench) -> None:
     """Style loss over photos seen: from the nearest blend, from ones and zeros, from scratch."""
     arguments = bench.arguments
     work = arguments.work or next(iter(bench.works))
-    recipe = FinetuneRecipe(steps=CURVE_STEPS, crop_size=CURVE_CROP)
+    recipe = FinetuneRecipe(steps=CURVE_STEPS, batch_size=4, crop_size=CURVE_CROP, context=0)
     painting = load_picture(bench.works[work]["path"]).rgb
     prepared = to_tensor(prepare_picture(painting, recipe.stroke_size))
     curves: dict[str, dict[int, dict[str, float]]] = {}
@@ -189,7 +190,7 @@ def run_curve(bench: Bench) -> None:
         validate_every=0,
     )
     with autocast("cpu", choose_training_precision(torch.device("cpu"))):
-        target = NETWORK_OBJECTIVE.style_target(prepared, bench.encoder)
+        target = recipe.objective.style_target(prepared, bench.encoder)
     with tempfile.TemporaryDirectory() as folder:
         short = Finetuning(
             load_picture(bench.works[work]["path"]).rgb,
@@ -220,7 +221,7 @@ def run_curve(bench: Bench) -> None:
             replace(
                 StyleRecipe(),
                 original_batch=0,
-                context=0,
+                context=recipe.context,
                 batch_size=recipe.batch_size,
                 photo_size=recipe.crop_size,
                 style_size=recipe.stroke_size,

@@ -8,7 +8,7 @@
 
 ``DATA`` has ``photos/val``, ``styles-unseen``, ``paintings`` and ``vgg19``; ``PEERS`` is that of
 ``peers.py``. What has been measured is kept in ``--output`` and not measured again for the same
-network and predictor; ``table`` prints all of it.
+network, predictor and recipe of learning; ``table`` prints all of it.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from model.inference.device import autocast, choose_dtype, choose_training_precision
 from model.inference.look import Look
+from model.inference.margin import widen
 from model.inference.stylizer import Stylizer
 from model.network.weights import NETWORK_FILE, load_weights
 from model.perception.encoder import find_encoder, load_encoder
@@ -40,9 +41,10 @@ from model.styles.library import StyleLibrary
 from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
+from model.training.finetune_recipe import FinetuneRecipe
 from model.training.nearest import blend_nearest, load_samples
-from model.training.objective import NETWORK_OBJECTIVE, Objective
-from model.training.one_style import FinetuneRecipe, Finetuning
+from model.training.objective import Objective
+from model.training.one_style import Finetuning
 from model.training.painting_views import split_paintings
 from model.training.vgg19 import load_vgg19
 
@@ -61,6 +63,16 @@ WAYS = {  # by name: from the prediction, steps
     "predicted, 10 steps": (True, 10),
     "predicted, 100 steps": (True, 100),
 }
+
+
+def origins(way: str) -> tuple[str, ...]:
+    """What figures of a way depend on, as `Bench.identity` names it; no way, a prediction's."""
+    if way == MAGENTA:
+        return ()
+    from_prediction, steps = WAYS.get(way, (True, 0))
+    predictor = ("predictor",) if from_prediction else ()
+    recipe = ("recipe",) if steps or not from_prediction else ()
+    return ("network", "encoder", *predictor, *recipe)
 
 
 class Bench:
@@ -84,22 +96,26 @@ class Bench:
         (self.vgg_path,) = (arguments.data / "vgg19").glob("*.safetensors")
         digest = hashlib.sha256((folder / PREDICTOR_FILE).read_bytes()).hexdigest()[:16]
         encoder = self.predictor.encoder.fingerprint
-        self.identity = {"network": network, "encoder": encoder, "predictor": digest}
+        recipe = hashlib.sha256(repr(FinetuneRecipe().to_dict()).encode()).hexdigest()[:16]
+        self.identity = {
+            "network": network,
+            "encoder": encoder,
+            "predictor": digest,
+            "recipe": recipe,
+        }
         self.report: dict[str, Any] = dict(self.identity)
         if arguments.output.exists():
             self._take(json.loads(arguments.output.read_text()))
 
     def _take(self, kept: dict[str, Any]) -> None:
         """Of an earlier report, what is as it was."""
-        same_blends = all(kept.get(p) == self.identity[p] for p in ("network", "encoder"))
-        same = same_blends and kept["predictor"] == self.identity["predictor"]
         for part, figures in kept.items():
             if part in self.identity:
                 continue
             chosen = {
                 key: value
                 for key, value in figures.items()
-                if same or "Magenta" in key or (same_blends and "/nearest" in key)
+                if all(kept.get(o) == self.identity[o] for o in origins((*key.split("/"), "")[1]))
             }
             if chosen:
                 self.report[part] = chosen
@@ -120,8 +136,7 @@ class Bench:
         from_prediction, steps = WAYS[way]
         if from_prediction and not steps:
             return self.predictor.predict(self.works[work])
-        origin = ("predictor",) if from_prediction else ("network", "encoder")
-        parts = [self.identity[part] for part in origin]
+        parts = [self.identity[part] for part in origins(way)]
         name = "-".join([*parts, work, way.replace(" ", "-")])
         path = self.arguments.rows / f"{name}.pt"
         if not path.exists():
@@ -134,11 +149,13 @@ class Bench:
         weights = load_weights(self.arguments.weights / NETWORK_FILE)
         encoder = load_encoder(find_encoder(self.arguments.weights))
         if not steps:
-            prepared = to_tensor(prepare_picture(self.works[work], FinetuneRecipe.stroke_size))
+            recipe = FinetuneRecipe()
+            prepared = to_tensor(prepare_picture(self.works[work], recipe.stroke_size))
+            samples = widen(load_samples(), recipe.context)
             with autocast("cpu", choose_training_precision(CPU)):
-                target = NETWORK_OBJECTIVE.style_target(prepared, encoder)
+                target = recipe.objective.style_target(prepared, encoder)
                 return blend_nearest(
-                    self.rows, target, NETWORK_OBJECTIVE, weights.network, encoder, load_samples()
+                    self.rows, target, recipe.objective, weights.network, encoder, samples
                 )
         start = self.row(work, "predicted" if from_prediction else "nearest blend")
         with tempfile.TemporaryDirectory() as folder:

@@ -16,22 +16,22 @@ from model.network.config import NetworkConfig
 from model.network.network import StyleNetwork
 from model.network.weights import Weights, save_weights
 from model.perception.encoder import EncoderConfig, PerceptualEncoder
+from model.training.convergence import WINDOW, has_converged
 from model.training.crops import find_photos
 from model.training.dead_leaves import LeavesCrops, draw_leaves
 from model.training.distillation import EncoderInTraining
+from model.training.finetune_recipe import FinetuneRecipe
 from model.training.nearest import blend_nearest
 from model.training.objective import NETWORK_OBJECTIVE
 from model.training.one_style import (
     GROUP,
-    FinetuneRecipe,
     FinetuneTask,
     Finetuning,
-    has_converged,
     sample_photos,
 )
 
 CONFIG = NetworkConfig(channels=8, residual_blocks=1)
-RECIPE = FinetuneRecipe(stroke_size=64, steps=20, batch_size=2, crop_size=32)
+RECIPE = FinetuneRecipe(stroke_size=64, steps=20, batch_size=2, crop_size=64, context=8)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_content_is_samples_and_leaves(
     recipe = FinetuneRecipe(batch_size=8, crop_size=32)
     row = weights.original
     own = FinetuneTask(recipe, [], weights.network, row, encoder)
-    leaves = LeavesCrops(32, recipe.seed)
+    leaves = LeavesCrops(recipe.cut_size, recipe.seed)
     drawn = [torch.equal(own.crop(i), leaves.crop(i)) for i in range(8)]
     assert sum(drawn) == 8 * recipe.leaves_share
     photos = find_photos(pictures / "photos")
@@ -174,11 +174,12 @@ def test_leaves_are_drawn_by_position() -> None:
 
 
 def test_convergence_is_a_window_without_gain() -> None:
-    falling = [2.0 * 0.97**i for i in range(20)]
+    count = 2 * WINDOW // GROUP
+    falling = [2.0 * 0.97**i for i in range(count)]
     assert not has_converged(falling)
-    assert not has_converged([1.0] * 19)
-    assert has_converged([1.0] * 20)
-    assert has_converged([*falling, *[1.0] * 20])
+    assert not has_converged([1.0] * (count - 1))
+    assert has_converged([1.0] * count)
+    assert has_converged([*falling, *[1.0] * count])
 
 
 def test_it_starts_from_the_row_it_is_given_and_tells_which_is_better(

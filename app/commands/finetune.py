@@ -83,7 +83,8 @@ def finetune(
     from model.styles.style import Style, clean_title, style_id
     from model.styles.style_file import save_style
     from model.training.crops import find_photos
-    from model.training.one_style import FinetuneRecipe, Finetuning
+    from model.training.finetune_recipe import FinetuneRecipe
+    from model.training.one_style import Finetuning
 
     title = clean_title(title or picture.stem.replace("-", " ").replace("_", " "))
     folder = weights_folder(weights)

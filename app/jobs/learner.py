@@ -38,8 +38,9 @@ from model.styles.options import STEPS_FROM_ROW, STROKE_SIZE, TRAINING_STEPS
 from model.styles.prediction import NoPredictorError, open_predictor
 from model.styles.style import StyleError
 from model.training.checkpoint import CheckpointError
+from model.training.finetune_recipe import FinetuneRecipe
 from model.training.loop import Progress
-from model.training.one_style import FinetuneRecipe, Finetuning
+from model.training.one_style import Finetuning
 
 PIECE_S = 3.0
 PREVIEW_EVERY_S = 6.0

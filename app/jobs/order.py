@@ -25,7 +25,7 @@ class Order:
     title
         Of the style.
     recipe
-        Options of `model.training.one_style.FinetuneRecipe`.
+        Options of `model.training.finetune_recipe.FinetuneRecipe`.
     digest
         Of all that was asked for, to tell a second try from another order.
     created

@@ -7,8 +7,8 @@ from typing import Final
 from model.training.checkpoint import read_curve
 
 GROUP: Final = 5  # steps between which a run can be stopped, and has its losses reported
-WINDOW: Final = 50  # steps: converged when a window gains next to nothing over the one before
-LEAST_GAIN: Final = 0.01  # of the total loss
+WINDOW: Final = 100  # steps: converged when a window gains next to nothing over the one before
+LEAST_GAIN: Final = 0.02  # of the total loss, whose mean over a window strays by 1 % by its draws
 
 
 def has_converged(totals: Sequence[float]) -> bool:

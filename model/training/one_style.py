@@ -8,68 +8,29 @@ anew.
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from model.inference.device import autocast, choose_training_precision
+from model.inference.margin import widen
 from model.network.network import StyleNetwork
 from model.network.weights import Weights
 from model.perception.loss_network import LossNetwork
 from model.perception.moments import Moments
 from model.pictures.levels import to_tensor
 from model.pictures.style_picture import prepare_picture
-from model.styles.options import STROKE_SIZE, STYLE_WEIGHT, TRAINING_STEPS
 from model.training.checkpoint import CHECKPOINT_FILE, CURVE_FILE
 from model.training.convergence import GROUP, has_converged, read_totals
 from model.training.crops import PhotoCrops, sample_photos
 from model.training.dead_leaves import LeavesCrops
+from model.training.finetune_recipe import FinetuneRecipe
 from model.training.loop import Loop, LoopConfig, Progress
 from model.training.nearest import blend_nearest, load_samples, measure_row
-from model.training.objective import NETWORK_OBJECTIVE
 from model.training.optimizers import ParameterGroup
 from model.training.original import RowModule
-
-
-@dataclass(frozen=True)
-class FinetuneRecipe:
-    """How a new style is learned.
-
-    Parameters
-    ----------
-    stroke_size, style_weight, steps
-        What users choose, see `model.styles.options`.
-    seed
-        Of every draw.
-    batch_size, crop_size
-        Of the content.
-    leaves_share
-        Share of the crops that are dead-leaves pictures, where no photos of the user's are given.
-    learning_rate
-        Adam's.
-    """
-
-    stroke_size: int = STROKE_SIZE.default
-    style_weight: float = STYLE_WEIGHT.default
-    steps: int = TRAINING_STEPS.default
-    seed: int = 0
-    batch_size: int = 4
-    crop_size: int = 160
-    leaves_share: float = 0.25
-    learning_rate: float = 5e-2
-
-    def __post_init__(self) -> None:
-        STROKE_SIZE.check("stroke_size", self.stroke_size)
-        STYLE_WEIGHT.check("style_weight", self.style_weight)
-        TRAINING_STEPS.check("steps", self.steps)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metadata."""
-        return asdict(self)
 
 
 class FinetuneTask:
@@ -80,13 +41,13 @@ class FinetuneTask:
     recipe
         What and how.
     target
-        Moments of the style picture, see `Objective.style_target`.
+        Moments of the style picture by the recipe's objective, see `Objective.style_target`.
     network
         Frozen.
     row
         (P,), the start.
     loss_network
-        Frozen; has the layers of `NETWORK_OBJECTIVE`.
+        Frozen; has the layers of the recipe's objective.
     photos
         Content; none, the samples and dead-leaves pictures.
     device
@@ -107,8 +68,8 @@ class FinetuneTask:
         self.target = target
         self.loss_network = loss_network
         self.module = RowModule(network, row.to(device))
-        self.crops = PhotoCrops(photos or sample_photos(), recipe.crop_size, seed=recipe.seed)
-        self.leaves = LeavesCrops(recipe.crop_size, recipe.seed)
+        self.crops = PhotoCrops(photos or sample_photos(), recipe.cut_size, seed=recipe.seed)
+        self.leaves = LeavesCrops(recipe.cut_size, recipe.seed)
         self.leaves_share = 0.0 if photos else recipe.leaves_share
 
     def parameter_groups(self) -> list[ParameterGroup]:
@@ -133,9 +94,10 @@ class FinetuneTask:
         (photos,) = batch
         rows = self.module.row.expand(len(photos), -1)
         pastiches = self.module.network.stylize_aligned(photos, rows)
-        losses = NETWORK_OBJECTIVE.measure(photos, pastiches, self.target, self.loss_network)
+        objective = self.recipe.objective
+        losses = objective.measure(photos, pastiches, self.target, self.loss_network)
         content, style = (loss.mean() for loss in losses)
-        total = NETWORK_OBJECTIVE.total(content, style, self.recipe.style_weight)
+        total = objective.total(content, style, self.recipe.style_weight)
         return {"total": total, "content": content, "style": style}
 
     def validate(self) -> dict[str, float]:
@@ -195,12 +157,12 @@ class Finetuning:
         network = weights.network.to(device).to(memory_format=torch.channels_last)
         loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
         precision = choose_training_precision(torch.device(device))
-        self._samples = load_samples().to(device)
+        self._samples = widen(load_samples(), recipe.context).to(device)
         with autocast(device, precision):
-            target = NETWORK_OBJECTIVE.style_target(prepared.to(device), loss_network)
+            target = recipe.objective.style_target(prepared.to(device), loss_network)
             if start is None and len(rows) and not (directory / CHECKPOINT_FILE).exists():
                 start = blend_nearest(
-                    rows.to(device), target, NETWORK_OBJECTIVE, network, loss_network, self._samples
+                    rows.to(device), target, recipe.objective, network, loss_network, self._samples
                 )
         if start is None:
             start = weights.original
@@ -258,7 +220,7 @@ class Finetuning:
         Neither the run nor its draws are touched.
         """
         task, config, samples = self._task, self._loop.config, self._samples
-        judge = (NETWORK_OBJECTIVE, task.module.network, task.loss_network, samples)
+        judge = (task.recipe.objective, task.module.network, task.loss_network, samples)
         with autocast(config.device, config.precision):
             weight = task.recipe.style_weight
             return measure_row(row.to(config.device), task.target, *judge, weight)
