@@ -30,7 +30,6 @@ from torch import Tensor
 
 from model.inference.device import autocast, choose_dtype, choose_training_precision
 from model.inference.look import Look
-from model.inference.margin import widen
 from model.inference.stylizer import Stylizer
 from model.network.weights import NETWORK_FILE, load_weights
 from model.perception.encoder import find_encoder, load_encoder
@@ -42,7 +41,6 @@ from model.styles.predictor import PREDICTOR_FILE, load_predictor
 from model.training.crops import find_photos, load_style_pictures, load_validation_batch
 from model.training.evaluation import Judge
 from model.training.finetune_recipe import FinetuneRecipe
-from model.training.nearest import blend_nearest, load_samples
 from model.training.objective import Objective
 from model.training.one_style import Finetuning
 from model.training.painting_views import split_paintings
@@ -146,29 +144,21 @@ class Bench:
         return found
 
     def _learn(self, work: str, from_prediction: bool, steps: int) -> Tensor:
-        weights = load_weights(self.arguments.weights / NETWORK_FILE)
-        encoder = load_encoder(find_encoder(self.arguments.weights))
-        if not steps:
-            recipe = FinetuneRecipe()
-            prepared = to_tensor(prepare_picture(self.works[work], recipe.stroke_size))
-            samples = widen(load_samples(), recipe.context)
-            with autocast("cpu", choose_training_precision(CPU)):
-                target = recipe.objective.style_target(prepared, encoder)
-                return blend_nearest(
-                    self.rows, target, recipe.objective, weights.network, encoder, samples
-                )
-        start = self.row(work, "predicted" if from_prediction else "nearest blend")
+        """A row after so many steps; after none, where a run without a row to start from begins."""
+        start = self.row(work, "predicted") if from_prediction else None
+        recipe = FinetuneRecipe(steps=steps) if steps else FinetuneRecipe()
         with tempfile.TemporaryDirectory() as folder:
             run = Finetuning(
                 self.works[work],
-                weights,
+                load_weights(self.arguments.weights / NETWORK_FILE),
                 self.rows,
-                encoder,
-                FinetuneRecipe(steps=steps),
+                load_encoder(find_encoder(self.arguments.weights)),
+                recipe,
                 Path(folder),
                 start=start,
             )
-            run.advance()
+            if steps:
+                run.advance()
             return run.row
 
 
