@@ -28,6 +28,7 @@ from app.web.envelope import FORM_OVERHEAD_BYTES, RequestEnvelope
 from app.web.errors import install_handlers
 from app.web.page import Page
 from app.web.schemas import Problem
+from model.inference.device import choose_cpu_dtype
 from model.inference.stylizer import Stylizer
 from model.storage.assets import asset_folder
 from model.storage.files import check_folder
@@ -199,8 +200,10 @@ def _open_library(services: Services) -> SharedLibrary:
 
 
 def _open_predictor(services: Services) -> StylePredictor | str:
+    settings = services.settings
+    dtype = choose_cpu_dtype(settings.precision)
     try:
-        return open_predictor(services.settings.weights_dir, services.engine.fingerprint)
+        return open_predictor(settings.weights_dir, services.engine.fingerprint, dtype)
     except NoPredictorError as error:
         _logger.warning("new styles do not work at once: %s", error)
         return str(error)

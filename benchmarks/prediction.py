@@ -28,7 +28,7 @@ from PIL import Image
 from timing import in_turns, machine, table
 from torch import Tensor
 
-from model.inference.device import autocast, choose_dtype, choose_training_precision
+from model.inference.device import autocast, choose_cpu_dtype, choose_training_precision
 from model.inference.look import Look
 from model.inference.stylizer import Stylizer
 from model.network.weights import NETWORK_FILE, load_weights
@@ -81,7 +81,7 @@ class Bench:
         folder = arguments.weights
         self.stylizer = Stylizer.load(folder, "cpu")
         network = self.stylizer.fingerprint
-        self.predictor = load_predictor(folder, network, choose_dtype("auto", CPU))
+        self.predictor = load_predictor(folder, network, choose_cpu_dtype("auto"))
         self.rows = torch.stack([s.code for s in StyleLibrary(folder / "styles", network)])
         self.works = {
             str(entry["id"]): load_picture(entry["path"]).rgb

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from learning_helpers import order, painting_bytes, read_events, wait_for
 from service_helpers import (
@@ -237,22 +238,23 @@ def test_without_a_predictor_it_is_learned_as_ever(
         assert_problem(order(client, mode="instant"), 409, "no_predictor")
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_new_and_outdated_styles_start_from_the_prediction_where_there_is_one(
-    settings: Settings, learning_weights_folder: Path, data: Path
+    settings: Settings, learning_weights_folder: Path, data: Path, precision: str
 ) -> None:
     asked = Order("new", "waves", "Waves", {"stroke_size": 64, "crop_size": 32, "batch_size": 1})
     for folder, steps in ((settings.weights_dir, STEPS_FROM_ROW), (learning_weights_folder, 100)):
         job = f"{steps:024}"
         files = JobFiles(data / "jobs" / job)
         files.create(painting_bytes(), None)
-        current = Learner(settings.model_copy(update={"weights_dir": folder}), lambda: False)
+        changed = settings.model_copy(update={"weights_dir": folder, "precision": precision})
+        current = Learner(changed, lambda: False)
         session = current._open(job, asked)
         assert session.finetuning.steps == steps
         if folder == settings.weights_dir:
             network = load_weights(folder / "network.safetensors").fingerprint
-            predicted = load_predictor(folder, network).predict(
-                read_picture(painting_bytes()).rgb, 64
-            )
+            predictor = load_predictor(folder, network, getattr(torch, precision))
+            predicted = predictor.predict(read_picture(painting_bytes()).rgb, 64)
             assert session.finetuning.row.equal(predicted)
 
 

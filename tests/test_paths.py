@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.inference import device
 from model.inference import paths as fastpath
-from model.inference.device import choose_dtype
+from model.inference.device import choose_cpu_dtype, choose_dtype
 from model.inference.look import Look
 from model.inference.paths import FastPath, StreamedRunner, agreement, checked_paths
 from model.inference.streamed.network import Follow
@@ -98,6 +98,10 @@ def test_types_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has)
         monkeypatch.setattr(device, "bfloat16_is_faster", lambda faster=faster: faster)
         assert choose_dtype("auto", CPU) is wanted
+        # What runs on the CPU beside a GPU's network, such as the predictor.
+        assert choose_cpu_dtype("auto") is wanted
+        assert choose_cpu_dtype("float16") is wanted
+        assert choose_cpu_dtype("float32") is torch.float32
 
 
 def test_a_processor_without_bfloat16_keeps_float32(small_weights: Weights) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from learning_helpers import painting_bytes
 from PIL import Image
@@ -41,6 +42,16 @@ def test_a_photo_in_the_style_of_a_picture(client: TestClient) -> None:
     assert first.content == again.content != other.content
     assert "predict;dur=" in first.headers["server-timing"]
     assert client.get("/readyz").json()["predictor"] == "ready"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_prediction_is_computed_in_the_precision_of_the_settings(
+    predicting_weights_folder: Path, tmp_path: Path, precision: str
+) -> None:
+    with running_client(predicting_weights_folder, tmp_path, precision=precision) as client:
+        predictor = client.app.state.services.predictor  # type: ignore[attr-defined]
+        assert predictor.dtype is getattr(torch, precision)
+        assert stylize(client, painting_bytes()).status_code == 200
 
 
 def test_pictures_blend_with_each_other_and_with_the_library(client: TestClient) -> None:

@@ -135,10 +135,11 @@ def predict_start(
     painting: "Image", weights: Path, network: str, stroke_size: int
 ) -> "Tensor | None":
     """The row that is predicted from a picture; none where there is no predictor."""
+    from model.inference.device import choose_cpu_dtype
     from model.styles.prediction import NoPredictorError, open_predictor
 
     try:
-        predictor = open_predictor(weights, network)
+        predictor = open_predictor(weights, network, choose_cpu_dtype("auto"))
     except NoPredictorError:
         return None
     return predictor.predict(painting, stroke_size)

@@ -111,6 +111,7 @@ def stylize(
     if not force:
         refuse_overwriting(conversions)
 
+    from model.inference.device import choose_cpu_dtype
     from model.inference.look import Look
     from model.styles.prediction import open_predictor
 
@@ -118,7 +119,8 @@ def stylize(
     blend.check_known(library)
     rows = []
     if blend.pictures:
-        predictor = open_predictor(weights_folder(weights), stylizer.fingerprint)
+        dtype = choose_cpu_dtype(precision)
+        predictor = open_predictor(weights_folder(weights), stylizer.fingerprint, dtype)
         rows = blend.predict(predictor, stroke_size)
     for path in stylizer.fast_paths(precision, compiled=False):
         stylizer.use_fast_path(path)

@@ -10,7 +10,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
 
@@ -23,7 +22,7 @@ from app.jobs.pace import LearningPace
 from app.jobs.priority import Deference
 from app.jobs.publication import Publication
 from app.settings import Settings
-from model.inference.device import choose_device, free_memory
+from model.inference.device import choose_cpu_dtype, choose_device, free_memory
 from model.inference.look import Look
 from model.inference.previews import QUALITY, render_preview, sample_square
 from model.inference.stylizer import Stylizer
@@ -177,7 +176,7 @@ class _Session:
         )
         self.publication = Publication(settings.data_dir, job, order, self.files, self.library)
         self.pace = LearningPace(jobs_folder(settings.data_dir))
-        self.start = self._start(settings.weights_dir)
+        self.start = self._start(settings)
         steps = TRAINING_STEPS.default if self.start is None else STEPS_FROM_ROW
         self.recipe = FinetuneRecipe(**({"steps": steps} | order.recipe))
         encoder = load_encoder(find_encoder(settings.weights_dir))
@@ -194,13 +193,14 @@ class _Session:
         self._ticked_at = -math.inf
         self.tick()
 
-    def _start(self, weights: Path) -> Tensor | None:
+    def _start(self, settings: Settings) -> Tensor | None:
         """The row to start from: the style's own, else its prediction; none, the nearest blend."""
         current = self.publication.current()
         if self.order.kind == "improve" and current is not None:
             return current.code
+        dtype = choose_cpu_dtype(settings.precision)
         try:
-            predictor = open_predictor(weights, self.library.network)
+            predictor = open_predictor(settings.weights_dir, self.library.network, dtype)
         except NoPredictorError:
             return None
         stroke_size = self.order.recipe.get("stroke_size", STROKE_SIZE.default)

@@ -187,6 +187,18 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return types[precision]
 
 
+def choose_cpu_dtype(precision: str) -> torch.dtype:
+    """The type of what computes on the CPU, whatever device the network is on.
+
+    Raises
+    ------
+    ValueError
+        No such precision.
+    """
+    wanted = "auto" if precision == "float16" else precision  # float16 is of GPUs alone
+    return choose_dtype(wanted, torch.device("cpu"))
+
+
 def choose_training_precision(device: torch.device) -> TrainingPrecision:
     """``bfloat16`` (by autocast) where the device multiplies in it, else ``float32``."""
     return "bfloat16" if multiplies_in_bfloat16(device) else "float32"

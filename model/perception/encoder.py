@@ -86,7 +86,7 @@ class EncoderTrunk(nn.Module):
         ):
             if index in POOL_BEFORE:
                 x = F.avg_pool2d(x, 2)
-            x = F.relu(norm(convolution(x)))
+            x = F.relu_(norm(convolution(x)))  # nobody needs what it overwrites
             name = READ_AFTER[index]
             if name is not None:
                 found[name] = x

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from model.styles.predictor import PREDICTOR_FILE, StylePredictor, load_predictor
 from model.styles.style import StyleError
 
@@ -10,7 +12,9 @@ class NoPredictorError(StyleError):
     """There is no predictor to use; the text says why, in one line."""
 
 
-def open_predictor(folder: Path, network: str) -> StylePredictor:
+def open_predictor(
+    folder: Path, network: str, dtype: torch.dtype = torch.float32
+) -> StylePredictor:
     """The predictor of a weights folder, for those who can do without; see `load_predictor`.
 
     Raises
@@ -19,7 +23,7 @@ def open_predictor(folder: Path, network: str) -> StylePredictor:
         There is none that can be used.
     """
     try:
-        return load_predictor(folder, network)
+        return load_predictor(folder, network, dtype)
     except FileNotFoundError:
         raise NoPredictorError(f"there is no {PREDICTOR_FILE} beside this network") from None
     except (ValueError, OSError) as error:
