@@ -11,6 +11,7 @@ from torch import Tensor
 from app.services import Services
 from app.web.fields import PictureFields, read_blend
 from app.web.forms import measure_upload, read_upload
+from model.perception.descriptor import LEVELS, MOST_PIXELS
 from model.pictures.limits import PictureLimits
 from model.pictures.picture import read_picture
 from model.pictures.style_picture import WIDEST_ASPECT, prepare_picture
@@ -100,7 +101,7 @@ async def predict_prepared(services: Services, picture: Image.Image, stroke_size
 def pixels_read(size: tuple[int, int], stroke_size: int) -> int:
     """How many pixels of a picture are read: what a prediction costs."""
     aspect = min(WIDEST_ASPECT, max(size) / min(size))
-    return ceil(stroke_size * stroke_size * aspect)
+    return min(LEVELS * MOST_PIXELS, ceil(stroke_size * stroke_size * aspect))
 
 
 def _prepare(

@@ -9,7 +9,8 @@ from learning_helpers import painting_bytes
 from PIL import Image
 
 from model.network.weights import load_weights
-from model.perception.descriptor import MomentDescriptor
+from model.perception import descriptor as reading
+from model.perception.descriptor import MomentDescriptor, middles_of_quarters
 from model.perception.encoder import load_encoder
 from model.pictures.levels import to_tensor
 from model.pictures.picture import read_picture
@@ -117,6 +118,31 @@ def test_a_descriptor_forgets_places(predictor: StylePredictor) -> None:
     other = predictor.descriptor(torch.rand(1, 3, 128, 128))
     assert (one - two).abs().mean() < 0.2 * (one - other).abs().mean()
     assert bool(predictor.descriptor(torch.zeros(1, 3, 64, 64)).isfinite().all())
+
+
+def test_of_large_pictures_the_middles_of_the_quarters_are_seen(
+    predictor: StylePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = torch.rand(2, 3, 120, 200)
+    assert middles_of_quarters(pictures, 24_000) is pictures
+    parts = middles_of_quarters(pictures, 6_000)
+    corners = ((15, 25), (15, 125), (75, 25), (75, 125))
+    wanted = [pictures[:, :, top : top + 30, left : left + 50] for top, left in corners]
+    assert torch.equal(parts, torch.cat(wanted))
+
+    whole, other = predictor.descriptor(pictures), predictor.descriptor(pictures**3)
+    monkeypatch.setattr(reading, "MOST_PIXELS", 6_000)
+    seen: list[int] = []
+    hook = predictor.encoder.trunk.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0][:, 0].numel())
+    )
+    found = predictor.descriptor(pictures)
+    hook.remove()
+    assert seen == [2 * 6_000, 2 * 6_000, 2 * 1_500]
+    # Noise is everywhere the same.
+    assert (found - whole).abs().mean() < 0.2 * (found - other).abs().mean()
+    alone = torch.cat([predictor.descriptor(picture[None]) for picture in pictures])
+    torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-3)
 
 
 def test_saved_and_loaded_it_predicts_the_same(folder: Path, predictor: StylePredictor) -> None:

@@ -122,6 +122,7 @@ def test_predictions_are_admitted_and_let_health_answer(
 def test_a_strip_is_read_in_its_middle_alone() -> None:
     assert pixels_read((100, 100), 64) == 64 * 64
     assert pixels_read((100, 10_000), 64) == 3 * 64 * 64
+    assert pixels_read((100, 10_000), 1024) == 3 * 384 * 384, "at three sizes, so many at most"
 
 
 @pytest.mark.parametrize("file", [None, b"damaged"])
