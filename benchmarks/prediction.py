@@ -50,6 +50,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
 MEASURE = Objective()  # whatever rows were trained under
 SIZE = 384  # px; Magenta's network takes no other
+HELD_OUT = 150  # paintings
 CELL = 176  # px of the sheet
 MAGENTA = "Magenta arbitrary"
 SHOWN = ("astronaut.jpg", "chelsea.jpg")
@@ -73,6 +74,15 @@ def origins(way: str) -> tuple[str, ...]:
     return ("network", "encoder", *predictor, *recipe)
 
 
+def find_works(data: Path, held_out: int) -> dict[str, Path]:
+    """Pictures by name: the works that nobody trained on, or so many of the held-out paintings."""
+    if not held_out:
+        unseen = load_style_pictures(data / "styles-unseen")
+        return {str(entry["id"]): entry["path"] for entry in unseen}
+    paintings = split_paintings(find_photos(data / "paintings"), HELD_OUT)[1]
+    return {path.stem: path for path in paintings[:: HELD_OUT // held_out][:held_out]}
+
+
 class Bench:
     """The network, its predictor, the works, and what has been measured of them."""
 
@@ -83,14 +93,8 @@ class Bench:
         network = self.stylizer.fingerprint
         self.predictor = load_predictor(folder, network, choose_cpu_dtype("auto"))
         self.rows = torch.stack([s.code for s in StyleLibrary(folder / "styles", network)])
-        self.works = {
-            str(entry["id"]): load_picture(entry["path"]).rgb
-            for entry in load_style_pictures(arguments.data / "styles-unseen")
-        }
-        self.paths = {
-            str(entry["id"]): entry["path"]
-            for entry in load_style_pictures(arguments.data / "styles-unseen")
-        }
+        self.paths = find_works(arguments.data, arguments.held_out)
+        self.works = {work: load_picture(path).rgb for work, path in self.paths.items()}
         (self.vgg_path,) = (arguments.data / "vgg19").glob("*.safetensors")
         digest = hashlib.sha256((folder / PREDICTOR_FILE).read_bytes()).hexdigest()[:16]
         encoder = self.predictor.encoder.fingerprint
@@ -222,7 +226,7 @@ def stylizing(bench: Bench, work: str, way: str) -> Callable[[Tensor], Tensor]:
 @torch.inference_mode()
 def run_paintings(bench: Bench) -> None:
     """Style loss of predicted rows: of held-out paintings, and of as many observed ones."""
-    observed, held_out = split_paintings(find_photos(bench.arguments.data / "paintings"), 150)
+    observed, held_out = split_paintings(find_photos(bench.arguments.data / "paintings"), HELD_OUT)
     every = len(observed) // len(held_out)
     vgg = load_vgg19(bench.vgg_path, MEASURE.layers)
     photos = bench.photos(2, 192)
@@ -302,8 +306,31 @@ def print_tables(bench: Bench) -> None:
                 found = [bench.report[part].get(f"{work}/{way}/{photos}", "") for way in ways]
                 rows.append([work, *map(str, found)])
             print(f"\n{part}, {photos} photos\n\n{table(['work', *ways], rows)}")
+    print_comparison(bench)
     for part in ("paintings", "smooth", "seconds"):
         print(part, json.dumps(bench.report.get(part, {}), indent=1))
+
+
+def print_comparison(bench: Bench) -> None:
+    """Means under the judges, and in how many works which way has less loss than Magenta's."""
+    found = {tuple(key.split("/")): f for key, f in bench.report.get("judges", {}).items()}
+    for photos in sorted({photos for _, _, photos in found}):
+        ways = dict.fromkeys(way for _, way, count in found if count == photos)
+        for way, judge in itertools.product(ways, ("VGG-19", "SqueezeNet")):
+            pairs = [
+                (found[work, way, photos][judge][:2], found[work, MAGENTA, photos][judge][:2])
+                for work in bench.works
+                if {(work, way, photos), (work, MAGENTA, photos)} <= found.keys()
+            ]
+            if pairs:
+                content, style = (mean(ours[i] for ours, _ in pairs) for i in range(2))
+                less = [(a[0] <= b[0], a[1] < b[1]) for a, b in pairs]
+                print(
+                    f"{judge}, {photos} photos, {way}: {content:.3f} / {style:.4f} over "
+                    f"{len(pairs)} works; beside Magenta's less style loss in "
+                    f"{sum(style for _, style in less)}, at no more content loss in "
+                    f"{sum(map(all, less))}"
+                )
 
 
 def main() -> None:
@@ -322,6 +349,9 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--photos", type=int, default=20, help="held-out photos to judge by")
+    parser.add_argument(
+        "--held-out", type=int, default=0, help="in place of the works so many held-out paintings"
+    )
     parser.add_argument(
         "--way", action="append", default=[], help="these alone are judged or shown"
     )
