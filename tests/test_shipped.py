@@ -15,7 +15,7 @@ from model.inference.look import Look
 from model.inference.stylizer import Stylizer
 from model.perception.encoder import load_encoder
 from model.perception.moments import Moments
-from model.pictures.levels import to_tensor
+from model.pictures.levels import to_image, to_tensor
 from model.pictures.picture import load_picture
 from model.pictures.style_picture import UnfitPictureError
 from model.storage.assets import asset_folder
@@ -145,6 +145,24 @@ def test_strength_leads_from_photo_to_style(
     assert torch.equal(steps[:1], photo)
     distances = [(step - photo[0]).abs().mean().item() for step in steps]
     assert distances == sorted(distances)
+
+
+@pytest.mark.parametrize("style", ["starry-night", "coffee as a style"])
+def test_no_strength_overshoots_photo_and_style(
+    stylizer: Stylizer, library: StyleLibrary, predictor: StylePredictor, style: str
+) -> None:
+    photo = sample("astronaut")
+    code = (
+        library[style].code
+        if style in library
+        else predictor.predict(to_image(sample("coffee", 512)[0]))
+    )
+    looks = [Look(code, s) for s in (0.25, 0.5, 0.75, 1)]
+    *between, full = stylizer.stylize_batch(photo.expand(4, -1, -1, -1), looks)
+    low, high = torch.minimum(photo[0], full), torch.maximum(photo[0], full)
+    # In levels, on average. Rows alone, without the picture's half, overshoot by 9 to 15.
+    over = [255 * (step - step.clamp(low, high)).abs().mean().item() for step in between]
+    assert max(over) < 7, over
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -14,6 +14,7 @@ from model.inference.look import Look
 from model.inference.margin import trim, widen
 from model.inference.paths import FastPath
 from model.inference.stylizer import Stylizer
+from model.network.code import weaken
 from model.network.weights import Weights
 from model.pictures.levels import Levels
 from model.pictures.picture import Picture
@@ -49,6 +50,16 @@ def test_strength_one_has_nothing_of_the_original(stylizer: Stylizer, codes: tor
     photos = torch.rand(1, 3, 48, 48)  # larger than the margin: repeated edges magnify rounding
     expected = trim(stylizer.network(widen(photos), codes[:1]))
     found = stylizer.stylize_batch(photos, [Look(codes[0])])
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+def test_strength_is_half_of_the_row_and_half_of_the_picture(
+    stylizer: Stylizer, codes: torch.Tensor
+) -> None:
+    photos = torch.rand(1, 3, 48, 48)
+    rows = weaken(codes[:1], torch.tensor([0.7]), stylizer.original, photos, stylizer.config)
+    expected = torch.lerp(photos, trim(stylizer.network(widen(photos), rows)), 0.7)
+    found = stylizer.stylize_batch(photos, [Look(codes[0], 0.49)])
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 

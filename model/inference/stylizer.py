@@ -138,7 +138,10 @@ class Stylizer:
         for i, look in enumerate(looks):
             if look.strength == 0:
                 pastiches[i] = photos[i]
-            elif look.preserve_color:
+                continue
+            if look.share < 1:
+                pastiches[i] = torch.lerp(photos[i], pastiches[i], look.share)
+            if look.preserve_color:
                 pastiches[i] = keep_colors(pastiches[i], photos[i])
         return pastiches
 
@@ -183,13 +186,13 @@ class Stylizer:
         wide, runner = widen_levels(levels), self.path.runner
         streamed = runner if isinstance(runner, StreamedRunner) else self.exact
         network = streamed.network_for(torch.from_numpy(wide).permute(2, 0, 1)[None])
-        found = stylize_tiled(network, wide, code, look.preserve_color, mode, progress)
+        found = stylize_tiled(network, wide, code, look.share, look.preserve_color, mode, progress)
         return trim_levels(found)
 
     def _codes(self, photos: Tensor, looks: list[Look]) -> Tensor:
         codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)
-        strengths = torch.tensor([look.strength for look in looks], device=self.device)  # (N,)
-        return weaken(codes, strengths, self.original, photos, self.config)
+        shares = torch.tensor([look.share for look in looks], device=self.device)  # (N,)
+        return weaken(codes, shares, self.original, photos, self.config)
 
     def stylize_levels(
         self,

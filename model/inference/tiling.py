@@ -45,6 +45,7 @@ def stylize_tiled(
     network: StreamedNetwork,
     levels: Levels,
     code: Tensor,
+    share: float = 1.0,
     preserve_color: bool = False,
     mode: TilingMode = "exact",
     progress: Follow = lambda _: None,
@@ -57,6 +58,8 @@ def stylize_tiled(
         (H, W, 3).
     code
         (P,), complete: strength and the photo's own colours are in it.
+    share
+        Of the pastiche in the result; the rest is the photo.
     preserve_color
         Whether to keep the photo's colours.
     mode
@@ -88,9 +91,12 @@ def stylize_tiled(
         pastiche = torch.sigmoid(logits.float())
         if not pastiche.isfinite().all():
             raise NotFiniteError("the result is not a number somewhere")
-        if preserve_color:
-            original = photo[:, :, top : top + height, left : left + width]
-            pastiche = keep_colors(pastiche, to_unit(original.to(pastiche.device)))
+        if share < 1 or preserve_color:
+            part = photo[:, :, top : top + height, left : left + width]
+            original = to_unit(part.to(pastiche.device))
+            pastiche = torch.lerp(original, pastiche, share)
+            if preserve_color:
+                pastiche = keep_colors(pastiche, original)
         result[place] = to_levels(pastiche)[0]
         progress(1.0)  # the network is done
     return result

@@ -89,7 +89,7 @@ def shift_output(
 
 
 def weaken(
-    codes: Tensor, strengths: Tensor, original: Tensor, pictures: Tensor, config: NetworkConfig
+    codes: Tensor, shares: Tensor, original: Tensor, pictures: Tensor, config: NetworkConfig
 ) -> Tensor:
     """Complete codes: each blended with ``original``, whose share is anchored in its picture.
 
@@ -97,8 +97,8 @@ def weaken(
     ----------
     codes
         (N, P), of the styles at full strength.
-    strengths
-        (N,), 0 (the picture itself) to 1 (the full style).
+    shares
+        (N,), of each style, 0 (the picture itself) to 1 (the full style).
     original
         (P,), the row ``original``.
     pictures
@@ -111,7 +111,7 @@ def weaken(
     Tensor
         (N, P), on the codes' device.
     """
-    share = 1 - strengths  # of `original`
-    mixed = strengths[:, None] * codes + share[:, None] * original
+    share = 1 - shares  # of `original`
+    mixed = shares[:, None] * codes + share[:, None] * original
     mean, spread = (moment.to(codes.device) for moment in logit_moments(pictures))
     return shift_output(mixed, share, mean, spread, config)
