@@ -3,7 +3,10 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from model.pictures.levels import keep_colors
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,14 @@ class Look:
         the rows, where strokes grow, and half from there to the photo.
         """
         return math.sqrt(self.strength)
+
+    def finish(self, pastiche: Tensor, photo: Tensor) -> Tensor:
+        """What comes after the network, whose answer at `share` it takes, and the photo.
+
+        Both are (..., 3, H, W) in [0, 1]. At strength 0 it is the photo, bit for bit.
+        """
+        if self.strength == 0:
+            return photo
+        if self.strength < 1:
+            pastiche = torch.lerp(photo, pastiche, self.share)
+        return keep_colors(pastiche, photo) if self.preserve_color else pastiche

@@ -26,7 +26,7 @@ from model.inference.streamed.network import Follow
 from model.inference.tiling import NotFiniteError, TilingMode, stylize_tiled
 from model.network.code import weaken
 from model.network.weights import NETWORK_FILE, Weights, load_weights
-from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
+from model.pictures.levels import Levels, to_levels, to_unit
 from model.pictures.picture import Picture
 
 _logger = logging.getLogger("pastiche.engine")
@@ -136,13 +136,7 @@ class Stylizer:
         codes = self._codes(photos, looks)
         pastiches = trim(self.path.runner(widen(photos), codes, progress)).contiguous()
         for i, look in enumerate(looks):
-            if look.strength == 0:
-                pastiches[i] = photos[i]
-                continue
-            if look.share < 1:
-                pastiches[i] = torch.lerp(photos[i], pastiches[i], look.share)
-            if look.preserve_color:
-                pastiches[i] = keep_colors(pastiches[i], photos[i])
+            pastiches[i] = look.finish(pastiches[i], photos[i])
         return pastiches
 
     @torch.inference_mode()
@@ -186,8 +180,7 @@ class Stylizer:
         wide, runner = widen_levels(levels), self.path.runner
         streamed = runner if isinstance(runner, StreamedRunner) else self.exact
         network = streamed.network_for(torch.from_numpy(wide).permute(2, 0, 1)[None])
-        found = stylize_tiled(network, wide, code, look.share, look.preserve_color, mode, progress)
-        return trim_levels(found)
+        return trim_levels(stylize_tiled(network, wide, code, look, mode, progress))
 
     def _codes(self, photos: Tensor, looks: list[Look]) -> Tensor:
         codes = torch.stack([look.code for look in looks]).to(self.device)  # (N, P)

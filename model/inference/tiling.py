@@ -25,9 +25,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from model.inference.look import Look
 from model.inference.streamed.bands import FileStore
 from model.inference.streamed.network import Follow, Pass, StreamedNetwork
-from model.pictures.levels import Levels, keep_colors, to_levels, to_unit
+from model.pictures.levels import Levels, to_levels, to_unit
 
 TilingMode = Literal["exact", "quick"]
 
@@ -45,8 +46,7 @@ def stylize_tiled(
     network: StreamedNetwork,
     levels: Levels,
     code: Tensor,
-    share: float = 1.0,
-    preserve_color: bool = False,
+    look: Look,
     mode: TilingMode = "exact",
     progress: Follow = lambda _: None,
 ) -> Levels:
@@ -57,11 +57,9 @@ def stylize_tiled(
     levels
         (H, W, 3).
     code
-        (P,), complete: strength and the photo's own colours are in it.
-    share
-        Of the pastiche in the result; the rest is the photo.
-    preserve_color
-        Whether to keep the photo's colours.
+        (P,), complete: the look's share and the photo's own colours are in it.
+    look
+        What to do with the network's answer, see `Look.finish`.
     mode
         "exact" or "quick".
     progress
@@ -91,12 +89,8 @@ def stylize_tiled(
         pastiche = torch.sigmoid(logits.float())
         if not pastiche.isfinite().all():
             raise NotFiniteError("the result is not a number somewhere")
-        if share < 1 or preserve_color:
-            part = photo[:, :, top : top + height, left : left + width]
-            original = to_unit(part.to(pastiche.device))
-            pastiche = torch.lerp(original, pastiche, share)
-            if preserve_color:
-                pastiche = keep_colors(pastiche, original)
+        part = photo[:, :, top : top + height, left : left + width]
+        pastiche = look.finish(pastiche, to_unit(part.to(pastiche.device)))
         result[place] = to_levels(pastiche)[0]
         progress(1.0)  # the network is done
     return result
