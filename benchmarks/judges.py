@@ -1,6 +1,6 @@
 """Two opinions on content and style: VGG-19, and SqueezeNet, under which nobody was trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,11 @@ from model.training.losses import content_loss, gram_loss
 from model.training.vgg19 import load_vgg19
 
 STYLE_SIZES = (192, 256, 384, 512, 720)  # px, of the painting's shorter side
+
+
+def evenly(paths: Sequence[Path], count: int) -> Sequence[Path]:
+    """So many of the paths, at equal distances."""
+    return paths[:: max(1, len(paths) // count)][:count]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ weights takes little time. Magenta's network needs ``ai-edge-litert``.
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
 import torch
-from judges import STYLE_SIZES, Judge, squeezenet_judge, vgg19_judge
+from judges import STYLE_SIZES, Judge, evenly, squeezenet_judge, vgg19_judge
 from peer_networks import (
     MOBILE_ROWS,
     Stylize,
@@ -88,18 +88,14 @@ class Figures:
         return cls(**{**values, "appearance": Appearance(**values["appearance"])})
 
 
-def _evenly(paths: Sequence[Path], count: int) -> Sequence[Path]:
-    return paths[:: max(1, len(paths) // count)][:count]
-
-
 class Bench:
     """Photos, paintings and judges; whatever is measured of them alone is measured once."""
 
     def __init__(self, data: Path, peers: Path, photos: int, cache: Path) -> None:
         self.peers = peers
         paths = find_photos(data / "photos" / "val")
-        self.photos = load_validation_batch(_evenly(paths, photos), SIZE)
-        self.probes = load_validation_batch(_evenly(paths, PROBES), SIZE)
+        self.photos = load_validation_batch(evenly(paths, photos), SIZE)
+        self.probes = load_validation_batch(evenly(paths, PROBES), SIZE)
         self.paintings = {id_: load_picture(data / "styles" / f"{id_}.jpg").rgb for id_ in STYLES}
         (vgg,) = (data / "vgg19").glob("*.safetensors")
         self.judges = {

@@ -22,7 +22,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from judges import STYLE_SIZES, squeezenet_judge, vgg19_judge
+from judges import STYLE_SIZES, evenly, squeezenet_judge, vgg19_judge
 from peer_networks import magenta_arbitrary
 from PIL import Image
 from timing import in_turns, machine, table
@@ -80,7 +80,7 @@ def find_works(data: Path, held_out: int) -> dict[str, Path]:
         unseen = load_style_pictures(data / "styles-unseen")
         return {str(entry["id"]): entry["path"] for entry in unseen}
     paintings = split_paintings(find_photos(data / "paintings"), HELD_OUT)[1]
-    return {path.stem: path for path in paintings[:: HELD_OUT // held_out][:held_out]}
+    return {path.stem: path for path in evenly(paintings, held_out)}
 
 
 class Bench:
@@ -125,7 +125,7 @@ class Bench:
     def photos(self, count: int, size: int) -> Tensor:
         """Centre squares of held-out photos, evenly chosen: (N, 3, size, size)."""
         paths = find_photos(self.arguments.data / "photos" / "val")
-        return load_validation_batch(paths[:: max(1, len(paths) // count)][:count], size)
+        return load_validation_batch(evenly(paths, count), size)
 
     def keep(self, part: str, key: str, figures: Any) -> None:
         """Store what was measured."""
@@ -227,10 +227,9 @@ def stylizing(bench: Bench, work: str, way: str) -> Callable[[Tensor], Tensor]:
 def run_paintings(bench: Bench) -> None:
     """Style loss of predicted rows: of held-out paintings, and of as many observed ones."""
     observed, held_out = split_paintings(find_photos(bench.arguments.data / "paintings"), HELD_OUT)
-    every = len(observed) // len(held_out)
     vgg = load_vgg19(bench.vgg_path, MEASURE.layers)
     photos = bench.photos(2, 192)
-    kinds = {"held out": held_out, "observed": observed[::every][: len(held_out)]}
+    kinds = {"held out": held_out, "observed": evenly(observed, len(held_out))}
     for kind, paths in kinds.items():
         losses = []
         for path in paths:

@@ -13,12 +13,14 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from judges import vgg19_judge
+from judges import evenly, vgg19_judge
 from timing import table
 from torch import Tensor
 
 from model.inference.look import Look
+from model.inference.margin import trim, widen
 from model.inference.stylizer import Stylizer
+from model.network.code import weaken
 from model.pictures.picture import load_picture
 from model.styles.library import StyleLibrary
 from model.styles.predictor import load_predictor
@@ -35,13 +37,11 @@ BUILT_IN = ("starry-night", "great-wave", "the-scream", "floral-textile")
 def stylize(
     stylizer: Stylizer, photos: Tensor, code: Tensor, way: float, strength: float
 ) -> Tensor:
-    """Photos at a strength, of which such a part is made by the row."""
-    # The product's own way has the same share of both, and so is undone and done again.
-    row = strength**way
-    look = Look(code, row**2)
-    pastiches = stylizer.stylize_batch(photos, [look] * len(photos))
-    if row < 1:
-        pastiches = photos + (pastiches - photos) / row
+    """Photos at a strength, of which such a part is made by the row, the rest by the picture."""
+    codes = code.expand(len(photos), -1)
+    shares = torch.full((len(photos),), strength**way)
+    rows = weaken(codes, shares, stylizer.original, photos, stylizer.config)
+    pastiches = trim(stylizer.path.runner(widen(photos), rows, lambda _: None))
     return torch.lerp(photos, pastiches, strength ** (1 - way))
 
 
@@ -68,8 +68,7 @@ def main() -> None:
         for entry in load_style_pictures(data / part)
     }
     paths = find_photos(data / "photos" / "val")
-    photos = load_validation_batch(paths[:: len(paths) // arguments.photos], SIZE)
-    photos = photos[: arguments.photos]
+    photos = load_validation_batch(evenly(paths, arguments.photos), SIZE)
     (vgg,) = (data / "vgg19").glob("*.safetensors")
     judge = vgg19_judge(vgg)
     plain = judge.see(photos)
