@@ -25,7 +25,7 @@ class MomentDescriptor(nn.Module):
     v of signs: a few hundred numbers keep the distances between matrices of up to 16,384.
 
     At a size at which a picture has more than `MOST_PIXELS`, the middles of its quarters are seen
-    in place of all of it, so that no picture takes much longer than another.
+    in place of all of it, so that what a picture costs is bounded.
 
     Parameters
     ----------
